@@ -1,0 +1,27 @@
+/* cosy.h - asyncio for C: everything. One header per room; docs/ARCHITECTURE.md has the map. */
+#ifndef COSY_H
+#define COSY_H
+
+#include "cosy/version.h"
+/* base */
+#include "cosy/err.h"
+#include "cosy/log.h"
+#include "cosy/time.h"
+/* loop */
+#include "cosy/colour.h"
+#include "cosy/context.h"
+#include "cosy/loop.h"
+/* task */
+#include "cosy/call.h"
+#include "cosy/coro.h"
+#include "cosy/future.h"
+#include "cosy/task.h"
+#include "cosy/trace.h"
+/* flow */
+#include "cosy/gather.h"
+#include "cosy/group.h"
+#include "cosy/runner.h"
+#include "cosy/sleep.h"
+#include "cosy/timeout.h"
+
+#endif

@@ -1,0 +1,48 @@
+/* cosy/err.h - error codes.
+ *
+ * Every call of cosy returns a number >= 0, or a negative code: errno's own values (-ENOMEM, -EBADF),
+ * and those below, which lie beyond errno's range. errno itself is neither read nor set for the caller.
+ * -ECANCELED is cancellation (asyncio's CancelledError: no ordinary error), -ETIMEDOUT is a timeout.
+ */
+#ifndef COSY_ERR_H
+#define COSY_ERR_H
+
+#include <errno.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, number, asyncio's or the field's name, what it means): names, numbers and messages from one list. */
+#define COSY_ERRORS(X)                                                                                         \
+    X(COSY_EINVALIDSTATE, 5001, "InvalidStateError", "not allowed in this state")                              \
+    X(COSY_ENOTASK, 5002, "await outside async", "a wait was called outside a task")                           \
+    X(COSY_ENOLOOP, 5003, "no running event loop", "no event loop is running in this thread")                  \
+    X(COSY_ERUNNING, 5004, "already running", "the loop or coroutine is running already")                      \
+    X(COSY_ECLOSED, 5005, "closed", "the loop or coroutine is closed")                                         \
+    X(COSY_EAWAITED, 5006, "already awaited", "the coroutine was awaited or scheduled before")                 \
+    X(COSY_ESELF, 5007, "awaits itself", "a task cannot await itself")                                         \
+    X(COSY_EOTHERLOOP, 5008, "attached to a different loop", "the object belongs to another loop")             \
+    X(COSY_ETHREAD, 5009, "wrong thread", "called from a thread that is not the loop's")                       \
+    X(COSY_EIGNOREDCLOSE, 5010, "coroutine ignored close", "the coroutine suspended while it was being closed") \
+    X(COSY_ESTOPPED, 5011, "loop stopped", "the loop stopped before the result was there")                     \
+    X(COSY_EINTERRUPT, 5012, "KeyboardInterrupt", "interrupted by Ctrl-C")                                     \
+    X(COSY_EGENEXIT, 5013, "GeneratorExit", "the coroutine is being closed")
+
+enum {
+#define COSY_ERROR_ENUM_(name, number, title, text) name = number,
+    COSY_ERRORS(COSY_ERROR_ENUM_)
+#undef COSY_ERROR_ENUM_
+};
+
+/* The message of a code, positive or negative: "a wait was called outside a task", "Cannot allocate memory".
+ * Never NULL; a static string (for errno's values: the C library's, in the C locale's wording). Any thread. */
+const char *cosy_strerror(int code);
+
+/* The name of a code: "COSY_ENOTASK", "ENOMEM"; "E?" for an unknown one. Static string, any thread. */
+const char *cosy_errname(int code);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,58 @@
+/* cosy/group.h - task groups: nothing that a group started outlives it.
+ *
+ *     struct user a, b;                                          data first, group second
+ *     cosy_scoped(cosy_task_group) g = cosy_task_group_open();
+ *     cosy_task_group_create_task(g, fetch, 1, &a);
+ *     cosy_task_group_create_task(g, fetch, 2, &b);
+ *     return cosy_task_group_wait(g);                            all are done; the first error, if any
+ *
+ * The first child that fails cancels its siblings and the group's owner; the group then returns that error and lists all. Leaving the block without
+ * cosy_task_group_wait cancels the children and waits for them. Semantics: asyncio.TaskGroup.
+ */
+#ifndef COSY_GROUP_H
+#define COSY_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "task.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cosy_task_group cosy_task_group;
+
+/* Opens a group that belongs to the running task. NULL without memory or outside a task; everything that takes that NULL returns the reason. */
+cosy_async cosy_task_group *cosy_task_group_open(void);
+
+/* Starts fn(args...) in the group; a borrowed handle, valid until the group is dropped. NULL, and the call is discarded, when the group is
+ * finished or shutting down (-COSY_EINVALIDSTATE), or without memory. The group's error then says so too. */
+#define cosy_task_group_create_task(group, ...) cosy_task_group_add_((group), cosy_call(__VA_ARGS__), NULL)
+#define cosy_task_group_create_task_with(group, options, ...)                                                  \
+    cosy_task_group_add_((group), cosy_call(__VA_ARGS__), &(const struct cosy_task_options){                   \
+                             .struct_size = sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+cosy_task *cosy_task_group_add_(cosy_task_group *group, cosy_coro *coro, const struct cosy_task_options *options);
+
+/* Waits until all children are done: asyncio's `async with` left normally. 0, the first error, or -ECANCELED when the owner is cancelled. */
+cosy_async int cosy_task_group_wait(cosy_task_group *group);
+
+/* The same, left with the body's own outcome: a negative one cancels the children first, and comes back if none of them failed. */
+cosy_async int cosy_task_group_close(cosy_task_group *group, int body);
+
+/* Cancels all children and makes the group return 0 unless one fails. Idempotent; harmless after the end. */
+void cosy_task_group_cancel(cosy_task_group *group);
+
+/* The errors of its children (cancellations are none), in the order of their ends. Strings live as long as the group. -ERANGE beyond the last. */
+size_t cosy_task_group_error_count(const cosy_task_group *group);
+int cosy_task_group_error(const cosy_task_group *group, size_t index, int *ret_code, const char **ret_message, const char **ret_task);
+
+/* Ends the group: cancels and joins what is left, and frees it. NULL is fine. */
+cosy_async void cosy_task_group_drop(cosy_task_group *group);
+static inline cosy_async void cosy_task_group_dropp_(cosy_task_group **group) { cosy_task_group_drop(*group); }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

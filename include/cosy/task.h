@@ -1,0 +1,172 @@
+/* cosy/task.h - tasks: async functions that run on a loop, each on a stack of its own.
+ *
+ * The loop owns running tasks: none can vanish. A cosy_task* from cosy_create_task is one counted reference of the caller's, to be
+ * dropped (cosy_task_drop, or cosy_scoped(cosy_task) t = ...); dropping a running task's detaches it. A task is at any time exactly one of: running, queued to run, waiting for one thing.
+ * All calls: the loop's thread. Semantics: https://docs.python.org/3/library/asyncio-task.html.
+ */
+#ifndef COSY_TASK_H
+#define COSY_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "colour.h"
+#include "coro.h"
+#include "future.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cosy_task cosy_task;
+
+/* A reference that is dropped at the end of the block, on every path: cosy_scoped(cosy_task) t = cosy_create_task(...); */
+#define cosy_scoped(type) __attribute__((cleanup(COSY_DROPP_##type##_), unused)) type *
+#define COSY_DROPP_cosy_task_ cosy_task_dropp_
+#define COSY_DROPP_cosy_future_ cosy_future_dropp_
+#define COSY_DROPP_cosy_handle_ cosy_handle_dropp_
+#define COSY_DROPP_cosy_context_ cosy_context_dropp_
+#define COSY_DROPP_cosy_coro_ cosy_coro_closep_
+#define COSY_DROPP_cosy_task_group_ cosy_task_group_dropp_
+
+/* Stack sizes, in bytes; any other number is rounded up to a power of two. The default suits calls into libc. The tiny one holds
+ * a few frames of your own code and has no guard page: nothing that formats or resolves names. */
+enum { COSY_STACK_DEFAULT = 0, COSY_STACK_TINY = 1024, COSY_STACK_SMALL = 16384, COSY_STACK_LARGE = 262144 };
+
+/* Every default is zero. */
+struct cosy_task_options {
+    size_t struct_size;    /* filled in by the macros */
+    const char *name;      /* copied; NULL: "Task-N" */
+    size_t stack_size;     /* bytes, 0: 64 KiB */
+    cosy_context *context; /* runs in this one (shared); NULL: in a copy of the creator's */
+    bool eager_start;      /* run the first step now, inside the call: child first */
+    cosy_loop *loop;       /* NULL: the running one. An idle loop takes tasks too: they start with its run */
+};
+
+/* Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller. NULL when it could
+ * not be made (no memory, no running loop); whatever takes that NULL returns the reason. Must be kept, awaited or dropped: for a task
+ * that nobody asks about again, use cosy_spawn. */
+#define cosy_create_task(...) cosy_task_from_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
+#define cosy_create_task_with(options, ...)                                                                    \
+    cosy_task_from_(cosy_call(__VA_ARGS__), &(const struct cosy_task_options){.struct_size =                   \
+                                                sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+
+/* The same for a coroutine, which it takes. */
+#define cosy_task_from(coro) cosy_task_from_((coro), (const struct cosy_task_options *)0)
+#define cosy_task_from_with(options, coro)                                                                     \
+    cosy_task_from_((coro), &(const struct cosy_task_options){.struct_size = sizeof(struct cosy_task_options), \
+                                                              COSY_UNWRAP_ options})
+cosy_must_use cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task_options *options);
+
+/* Fire and forget: 0, or why it could not be started. An error of the task goes to the exception handler as it ends. */
+#define cosy_spawn(...) cosy_spawn_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
+#define cosy_spawn_with(options, ...)                                                                          \
+    cosy_spawn_(cosy_call(__VA_ARGS__), &(const struct cosy_task_options){.struct_size =                       \
+                                            sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+int cosy_spawn_(cosy_coro *coro, const struct cosy_task_options *options);
+
+/* ---- waiting ---- */
+
+/* Something that the program knows how to wait for: an object with an await hook. start is called once by the awaiting task and either
+ * keeps `waker` and returns 1 (the task then sleeps until somebody calls cosy_wake), or returns 0 or a negative error at once. cancel (may
+ * be NULL) is called when the sleeping task is cancelled: it returns true when it will call cosy_wake soon, false to let the runtime wake
+ * the task with -ECANCELED. Both run in the loop's thread and must not suspend. */
+typedef struct cosy_awaitable cosy_awaitable;
+typedef struct cosy_waker {
+    struct cosy_task *task_;
+    uint64_t id_;
+} cosy_waker;
+struct cosy_awaitable {
+    int (*start)(cosy_awaitable *self, cosy_waker waker);
+    bool (*cancel)(cosy_awaitable *self);
+    const char *name; /* what a monitor shows: "waits for <name>" */
+};
+/* Lets the task that awaits go on with `result`. False when it waits no longer. From the loop's thread, callbacks too. */
+bool cosy_wake(cosy_waker waker, int result);
+
+/* Waits for a task, future, coroutine or cosy_awaitable and returns its result: >= 0, or its negative error, whose message and traceback
+ * come along. A coroutine is taken and runs here, without a task of its own. Handles stay valid. A cancel of the waiting task is passed on
+ * to what it waits for. A result beyond int's range is -EOVERFLOW: read it with cosy_future_result. Errors of the call itself: -COSY_ENOTASK outside a
+ * task, -COSY_ESELF, -COSY_EOTHERLOOP, -COSY_EAWAITED; NULL: the reason why the handle is NULL. */
+#define cosy_await(x)                                                                                          \
+    _Generic((x), cosy_task *: cosy_await_task_, cosy_coro *: cosy_await_coro_, cosy_future *: cosy_await_future_,     \
+             cosy_awaitable *: cosy_await_hook_)(x)
+cosy_async int cosy_await_task_(cosy_task *task);
+cosy_async int cosy_await_coro_(cosy_coro *coro);
+cosy_async int cosy_await_future_(cosy_future *future);
+cosy_async int cosy_await_hook_(cosy_awaitable *awaitable);
+
+/* Something to wait for, of any kind, as gather and its like take it. */
+enum { COSY_AWAITED_TASK = 1, COSY_AWAITED_CORO, COSY_AWAITED_FUTURE };
+struct cosy_awaited_ {
+    int kind;
+    void *what;
+};
+#define COSY_AWAITED_(x)                                                                                       \
+    {                                                                                                          \
+        _Generic((x), cosy_task *: COSY_AWAITED_TASK, cosy_coro *: COSY_AWAITED_CORO,                          \
+                 cosy_future *: COSY_AWAITED_FUTURE), (x)                                                      \
+    }
+
+/* Lets every other task that can run go first: one turn of the loop (asyncio.sleep(0)). 0, -ECANCELED, -COSY_ENOTASK. */
+cosy_async int cosy_yield(void);
+
+/* ---- one task ---- */
+
+/* The running task, or NULL in callbacks and outside. A borrowed reference. */
+cosy_task *cosy_current_task(void);
+
+/* The task as a future, for the calls of future.h; the same reference. */
+static inline cosy_future *cosy_task_future(cosy_task *task) { return (cosy_future *)(void *)task; }
+
+cosy_task *cosy_task_ref(cosy_task *task);
+void cosy_task_drop(cosy_task *task); /* NULL is fine */
+static inline void cosy_task_dropp_(cosy_task **task) { cosy_task_drop(*task); }
+
+/* Asks the task to stop: its present wait, or the next one, returns -ECANCELED once. One that has not begun never begins. Each call counts
+ * (cosy_task_cancelling). False when it is done. */
+bool cosy_task_cancel(cosy_task *task);
+/* The same with a reason, which is copied and shown in messages. */
+bool cosy_task_cancel_with(cosy_task *task, const char *reason);
+/* How many cancel requests are open. */
+int cosy_task_cancelling(const cosy_task *task);
+/* Takes one request back; who cancelled may do so. At zero a cancel that was not yet delivered is dropped. Returns what is left. */
+int cosy_task_uncancel(cosy_task *task);
+/* The reason of the last cancel, "" without. Lives until the next cancel or the task's end. */
+const char *cosy_task_cancel_reason(const cosy_task *task);
+
+bool cosy_task_done(const cosy_task *task);
+bool cosy_task_cancelled(const cosy_task *task);
+int cosy_task_result(cosy_task *task, int64_t *ret_result); /* as cosy_future_result */
+int cosy_task_error(cosy_task *task);                       /* as cosy_future_error */
+int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context);
+
+/* "Task-7", or the name given. Lives as long as the task; set: copied, -ENOMEM. */
+const char *cosy_task_name(const cosy_task *task);
+int cosy_task_set_name(cosy_task *task, const char *name);
+uint64_t cosy_task_id(const cosy_task *task); /* never used twice in a thread */
+cosy_loop *cosy_task_loop(const cosy_task *task);
+/* The creation site. Static strings. */
+const char *cosy_task_function(const cosy_task *task);
+void cosy_task_site(const cosy_task *task, const char **ret_file, unsigned *ret_line, const char **ret_func);
+uint64_t cosy_task_parent_id(const cosy_task *task); /* of the task that made it; 0: none */
+/* State, name, bytes, what it awaits; see coro.h. */
+int cosy_task_info(const cosy_task *task, struct cosy_coro_info *ret_info);
+/* The stack's size in bytes, and (debug mode) how much of it was ever used; 0 = not known. */
+size_t cosy_task_stack_size(const cosy_task *task);
+
+cosy_weak cosy_task_weak(const cosy_task *task);
+cosy_task *cosy_weak_task(cosy_weak weak); /* a new reference, or NULL when it is gone */
+
+/* The unfinished tasks of a loop (NULL: the running one), in the order of creation: up to `room` borrowed references into tasks (NULL with
+ * room 0: only count). Returns how many there are. */
+size_t cosy_all_tasks(cosy_loop *loop, cosy_task **tasks, size_t room);
+
+/* Runs fn(arg) on the loop's roomy stack and returns: for library calls that are too deep for a small task's. fn must not suspend. */
+void cosy_on_big_stack(void (*fn)(void *arg), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

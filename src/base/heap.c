@@ -1,0 +1,67 @@
+#include "heap.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static atomic_bool armed;
+static atomic_long countdown, counted;
+static atomic_bool repeating;
+
+void cosy_heap_fail_nth(long n, bool repeat)
+{
+    atomic_store(&countdown, n);
+    atomic_store(&repeating, repeat);
+    if (n > 0)
+        atomic_store(&counted, 0);
+    atomic_store(&armed, n > 0);
+}
+
+long cosy_heap_counted(void) { return atomic_load(&counted); }
+
+static cosy_cold bool count_and_decide(void)
+{
+    atomic_fetch_add(&counted, 1);
+    long left = atomic_fetch_sub(&countdown, 1) - 1;
+    return left == 0 || (left < 0 && atomic_load(&repeating));
+}
+
+static inline bool must_fail(void)
+{
+    return unlikely(atomic_load_explicit(&armed, memory_order_relaxed)) && count_and_decide();
+}
+
+void *cosy_heap_alloc(size_t size) { return must_fail() ? NULL : malloc(size); }
+
+void *cosy_heap_zalloc(size_t size) { return must_fail() ? NULL : calloc(1, size); }
+
+void *cosy_heap_resize(void *old, size_t size) { return must_fail() ? NULL : realloc(old, size); }
+
+void *cosy_heap_alloc_aligned(size_t alignment, size_t size)
+{
+    return must_fail() ? NULL : aligned_alloc(alignment, size);
+}
+
+char *cosy_heap_strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = cosy_heap_alloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+void cosy_heap_free(void *memory) { free(memory); }
+
+void *cosy_heap_map(size_t size)
+{
+    if (must_fail())
+        return NULL;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void cosy_heap_unmap(void *memory, size_t size)
+{
+    if (memory)
+        munmap(memory, size);
+}

@@ -1,0 +1,264 @@
+/* runner.c - cosy_run and its parts: the life cycle of a loop with a main task, and Ctrl-C. */
+#include <cosy/runner.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cosy/gather.h>
+#include <cosy/log.h>
+#include <cosy/trace.h>
+
+#include "../base/heap.h"
+#include "../task/task.h"
+
+enum { MAIN_STACK_BYTES = 256 * 1024 };
+
+struct cosy_runner {
+    struct cosy_run_options options;
+    struct cosy_loop *loop;
+    struct cosy_context *context; /* shared by all of its runs */
+    struct cosy_task *main;       /* while one runs */
+    bool interrupted, closed;
+};
+
+cosy_runner *cosy_runner_new_(const struct cosy_run_options *options)
+{
+    struct cosy_runner *runner = cosy_heap_zalloc(sizeof *runner);
+    if (!runner)
+        return NULL;
+    if (options)
+        runner->options = *options;
+    return runner;
+}
+
+static int open_loop(struct cosy_runner *runner)
+{
+    const struct cosy_run_options *options = &runner->options;
+    if (runner->closed)
+        return -COSY_ECLOSED;
+    if (runner->loop)
+        return 0;
+    runner->context = cosy_context_copy();
+    if (!runner->context)
+        return -ENOMEM;
+    int result = cosy_loop_new(&runner->loop, .backend = options->backend, .debug = options->debug, .seed = options->seed,
+                               .shuffle = options->shuffle, .spin = options->spin);
+    if (result == 0 && runner->loop->debug)
+        cosy_set_coroutine_origin_tracking_depth(10);
+    return result;
+}
+
+cosy_loop *cosy_runner_loop(cosy_runner *runner) { return runner && open_loop(runner) == 0 ? runner->loop : NULL; }
+
+/* ---- running until something is done ---- */
+
+struct completion {
+    struct cosy_observer observer;
+    struct cosy_loop *loop;
+    bool done;
+};
+
+static void completed(struct cosy_observer *observer)
+{
+    struct completion *completion = container_of(observer, struct completion, observer);
+    completion->done = true;
+    cosy_loop_stop(completion->loop);
+}
+
+static int run_until_done(struct cosy_loop *loop, struct cosy_future *future)
+{
+    struct completion completion = {.loop = loop, .observer.notify = completed};
+    if (cosy_future_is_done(future))
+        cosy_observe_done(future, &completion.observer);
+    else
+        cosy_observe(future, &completion.observer);
+    int result = cosy_loop_run_forever(loop);
+    cosy_unobserve(&completion.observer);
+    if (result < 0)
+        return result;
+    return completion.done ? cosy_future_outcome(future) : -COSY_ESTOPPED;
+}
+
+static cosy_task *task_in(struct cosy_loop *loop, cosy_coro *coro, const struct cosy_task_options *options)
+{
+    struct cosy_task_options with = options ? *options : (struct cosy_task_options){0};
+    with.loop = loop;
+    return cosy_task_from_(coro, &with);
+}
+
+static int refuse_nested(cosy_coro *coro)
+{
+    cosy_coro_close(coro);
+    return cosy_fail(COSY_ERUNNING, "cosy_run cannot be called while a loop is running in this thread");
+}
+
+int cosy_run_until_complete_(cosy_loop *loop, struct cosy_awaited_ what)
+{
+    if (cosy_running_loop())
+        return refuse_nested(what.kind == COSY_AWAITED_CORO ? what.what : NULL);
+    if (!loop || loop->closed) {
+        if (what.kind == COSY_AWAITED_CORO)
+            cosy_coro_close(what.what);
+        return loop ? -COSY_ECLOSED : -EINVAL;
+    }
+    struct cosy_future *future = what.what;
+    if (what.kind == COSY_AWAITED_CORO) {
+        cosy_task *task = task_in(loop, what.what, NULL);
+        future = task ? cosy_task_future(task) : NULL;
+    }
+    if (!future)
+        return cosy_creation_error();
+    int result = future->loop != loop ? -COSY_EOTHERLOOP : run_until_done(loop, future);
+    if (what.kind == COSY_AWAITED_CORO)
+        cosy_future_drop(future);
+    return result;
+}
+
+/* ---- Ctrl-C ---- */
+
+static void on_interrupt(void *arg)
+{
+    struct cosy_runner *runner = arg;
+    runner->interrupted = true;
+    cosy_task_cancel_with(runner->main, "KeyboardInterrupt");
+}
+
+static bool in_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
+
+static bool watch_interrupt(struct cosy_runner *runner)
+{
+    struct sigaction present;
+    if (!in_main_thread() || sigaction(SIGINT, NULL, &present) < 0 || present.sa_handler != SIG_DFL)
+        return false;
+    return cosy_signals_add_quiet(runner->loop, SIGINT, on_interrupt, runner) == 0;
+}
+
+/* ---- the runner ---- */
+
+int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
+{
+    if (cosy_running_loop())
+        return refuse_nested(coro);
+    int result = !runner ? -EINVAL : open_loop(runner);
+    if (result < 0) {
+        cosy_coro_close(coro);
+        return result;
+    }
+    struct cosy_task_options options = {
+        .context = runner->context, .stack_size = runner->options.stack_size ? runner->options.stack_size : MAIN_STACK_BYTES};
+    runner->main = task_in(runner->loop, coro, &options);
+    if (!runner->main)
+        return cosy_creation_error();
+    runner->interrupted = false;
+    bool watching = watch_interrupt(runner);
+    result = run_until_done(runner->loop, &runner->main->future);
+    if (watching)
+        cosy_remove_signal_handler(runner->loop, SIGINT);
+    if (runner->interrupted && result == -ECANCELED && cosy_task_uncancel(runner->main) == 0)
+        result = -COSY_EINTERRUPT;
+    cosy_task_drop(runner->main);
+    runner->main = NULL;
+    return result;
+}
+
+static void report_leftover(struct cosy_loop *loop, struct cosy_task *task)
+{
+    if (task->future.node.state == STATE_ERROR && !(task->future.node.flags & FLAG_RETRIEVED))
+        cosy_report(loop, "unhandled exception during cosy_run() shutdown", &task->future);
+}
+
+/* The tasks that are left, with a reference to each; NULL: none, or no memory. */
+static cosy_task **hold_all_tasks(struct cosy_loop *loop, size_t *ret_count)
+{
+    *ret_count = cosy_all_tasks(loop, NULL, 0);
+    cosy_task **tasks = *ret_count ? cosy_heap_alloc(*ret_count * sizeof(*tasks)) : NULL;
+    if (!tasks)
+        return NULL;
+    cosy_all_tasks(loop, tasks, *ret_count);
+    for (size_t i = 0; i < *ret_count; i++)
+        cosy_task_ref(tasks[i]);
+    return tasks;
+}
+
+/* Cancels what is left and lets it end; one task after the other is waited for, while all go on. */
+static void cancel_all_tasks(struct cosy_loop *loop)
+{
+    size_t count;
+    cosy_task **tasks = hold_all_tasks(loop, &count);
+    for (size_t i = 0; tasks && i < count; i++)
+        cosy_task_cancel(tasks[i]);
+    bool stuck = false;
+    for (size_t i = 0; tasks && i < count; i++) {
+        struct completion completion = {.loop = loop, .observer.notify = completed};
+        if (!stuck && !cosy_task_done(tasks[i])) {
+            cosy_observe(&tasks[i]->future, &completion.observer);
+            while (!completion.done && !stuck)
+                stuck = cosy_loop_run_forever(loop) < 0;
+            cosy_unobserve(&completion.observer);
+        }
+    }
+    for (size_t i = 0; tasks && i < count; i++) {
+        report_leftover(loop, tasks[i]);
+        cosy_task_drop(tasks[i]);
+    }
+    cosy_heap_free(tasks);
+}
+
+int cosy_runner_close(cosy_runner *runner)
+{
+    if (!runner)
+        return -EINVAL;
+    if (cosy_running_loop())
+        return -COSY_ERUNNING;
+    if (runner->closed)
+        return 0;
+    runner->closed = true;
+    if (runner->loop) {
+        cancel_all_tasks(runner->loop);
+        cosy_loop_free(runner->loop);
+        runner->loop = NULL;
+    }
+    cosy_context_drop(runner->context);
+    runner->context = NULL;
+    return 0;
+}
+
+void cosy_runner_free(cosy_runner *runner)
+{
+    if (!runner)
+        return;
+    cosy_runner_close(runner);
+    cosy_heap_free(runner);
+}
+
+int cosy_run_(cosy_coro *coro, const struct cosy_run_options *options)
+{
+    if (cosy_running_loop())
+        return refuse_nested(coro);
+    cosy_runner *runner = cosy_runner_new_(options);
+    if (!runner) {
+        cosy_coro_close(coro);
+        return -ENOMEM;
+    }
+    int result = cosy_runner_run_(runner, coro);
+    cosy_runner_free(runner);
+    return result;
+}
+
+int cosy_main_(cosy_coro *coro, const struct cosy_run_options *options)
+{
+    int result = cosy_run_(coro, options);
+    if (result >= 0)
+        return result;
+    fflush(stdout);
+    if (result == -COSY_EINTERRUPT) {
+        fprintf(stderr, "KeyboardInterrupt\n");
+        signal(SIGINT, SIG_DFL);
+        raise(SIGINT);
+    }
+    cosy_print_error(stderr, result);
+    return 1;
+}

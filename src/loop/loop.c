@@ -1,0 +1,445 @@
+/* loop.c - life of a loop, and its turn (the order is a contract: see cosy/loop.h). */
+#include "loop.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/single_threaded.h>
+
+#include <cosy/log.h>
+
+#include "../base/heap.h"
+
+/* How long work may go on without a look at the kernel, and how many turns without a look at the clock. */
+enum { LOOK_AT_KERNEL_NS = 20000, QUICK_STRIDE_NS = 4000, STRIDE_MAX = 63, EVENTS = 128 };
+
+struct cosy_loop_hooks cosy_loop_hooks;
+cosy_node_runner cosy_node_runners[COSY_NODE_KINDS] = {[COSY_NODE_HANDLE] = cosy_handle_run};
+
+/* ---- life ---- */
+
+static bool environment_wants_debug(void)
+{
+    const char *value = getenv("COSY_DEBUG");
+    return value && *value && strcmp(value, "0") != 0;
+}
+
+static enum cosy_sys_kind kind_of(enum cosy_backend backend)
+{
+    switch (backend) {
+    case COSY_BACKEND_URING:
+        return COSY_SYS_URING;
+    case COSY_BACKEND_EPOLL:
+        return COSY_SYS_EPOLL;
+    case COSY_BACKEND_SIM:
+        return COSY_SYS_SIM;
+    case COSY_BACKEND_AUTO:
+        break;
+    }
+    return COSY_SYS_AUTO;
+}
+
+static int open_parts(struct cosy_loop *loop, const struct cosy_loop_options *options)
+{
+    struct cosy_sys_config config = {.kind = kind_of(options->backend), .seed = options->seed, .spin = options->spin};
+    int result = cosy_sys_open(&loop->sys, &config);
+    if (result < 0)
+        return result;
+    loop->now = loop->polled_at = loop->sys->ops->now(loop->sys);
+    loop->timers = cosy_timers_new(loop->now);
+    result = loop->timers ? cosy_watchers_open(loop) : -ENOMEM;
+    if (result < 0) {
+        cosy_timers_free(loop->timers);
+        loop->sys->ops->close(loop->sys);
+    }
+    return result;
+}
+
+int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options)
+{
+    if (!ret_loop || (unsigned)options->backend > COSY_BACKEND_SIM)
+        return -EINVAL;
+    struct cosy_loop *loop = cosy_heap_alloc_aligned(64, (sizeof *loop + 63) / 64 * 64);
+    if (!loop)
+        return -ENOMEM;
+    memset(loop, 0, sizeof *loop);
+    int result = open_parts(loop, options);
+    if (result < 0) {
+        cosy_heap_free(loop);
+        return result;
+    }
+    loop->held = 1;
+    loop->tail = &loop->head;
+    loop->marker.node.kind = COSY_NODE_MARKER;
+    loop->slow_duration = COSY_MS(100);
+    loop->debug = options->debug || environment_wants_debug();
+    bool simulated = strcmp(loop->sys->ops->name, "sim") == 0;
+    loop->poll_always = simulated; /* so that a run depends on the seed alone, not on how fast it goes */
+    loop->shuffle = simulated && options->shuffle ? (options->seed * 2 + 1) * UINT64_C(0x9e3779b97f4a7c15) : 0;
+    *ret_loop = loop;
+    return 0;
+}
+
+static void discard(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    if (node->kind == COSY_NODE_HANDLE)
+        cosy_handle_discard(container_of(node, struct cosy_handle, node_));
+    else if (node->kind != COSY_NODE_MARKER)
+        cosy_loop_hooks.discard(loop, node);
+}
+
+static void discard_queued(struct cosy_loop *loop)
+{
+    while (!cosy_ready_empty(loop))
+        discard(loop, cosy_ready_take(loop));
+}
+
+static struct cosy_timed_node *pop_timer(struct cosy_loop *loop, cosy_ns now)
+{
+    struct cosy_timer *timer = cosy_timers_pop(loop->timers, now);
+    return timer ? container_of(timer, struct cosy_timed_node, timer) : NULL;
+}
+
+int cosy_loop_close(cosy_loop *loop)
+{
+    if (!loop)
+        return -EINVAL;
+    if (loop->running)
+        return -COSY_ERUNNING;
+    if (loop->closed)
+        return 0;
+    if (cosy_loop_hooks.closing && loop->has_tasks)
+        cosy_loop_hooks.closing(loop);
+    loop->closed = true;
+    for (struct cosy_node_ *node = cosy_inbox_close(loop), *next; node; node = next) {
+        next = node->next;
+        discard(loop, node);
+    }
+    discard_queued(loop);
+    for (struct cosy_timed_node *timed; (timed = pop_timer(loop, COSY_NEVER));)
+        discard(loop, &timed->node);
+    cosy_signals_close(loop);
+    cosy_watchers_close(loop);
+    cosy_timers_free(loop->timers);
+    loop->timers = NULL;
+    loop->sys->ops->close(loop->sys);
+    loop->sys = NULL;
+    return 0;
+}
+
+void cosy_loop_free(cosy_loop *loop)
+{
+    if (!loop)
+        return;
+    cosy_assert(!loop->running);
+    cosy_loop_close(loop);
+    cosy_loop_release(loop);
+}
+
+void cosy_loop_release(struct cosy_loop *loop)
+{
+    if (--loop->held == 0)
+        cosy_heap_free(loop);
+}
+
+cosy_loop *cosy_running_loop(void) { return cosy_thread_.loop; }
+bool cosy_loop_is_running(const cosy_loop *loop) { return loop && loop->running; }
+bool cosy_loop_is_closed(const cosy_loop *loop) { return !loop || loop->closed; }
+const char *cosy_loop_backend_name(const cosy_loop *loop) { return loop->closed ? "closed" : loop->sys->ops->name; }
+
+/* ---- one turn ---- */
+
+bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    if (cosy_ready_empty(loop))
+        return false;
+    for (struct cosy_node_ **place = &loop->head; ; place = &(*place)->next) {
+        bool last = loop->tail == &(*place)->next;
+        if (*place == node) {
+            if (last)
+                loop->tail = place;
+            else
+                *place = node->next;
+            return true;
+        }
+        if (last)
+            return false;
+    }
+}
+
+/* Decides with a count alone, or else with the clock, whether queued work may run before the kernel is asked again.
+ * The stride doubles while strides are quick and shrinks when they are not, so heavy turns ask every time. */
+static bool may_skip_kernel(struct cosy_loop *loop)
+{
+    if (cosy_ready_empty(loop) || loop->stopping || loop->poll_always)
+        return false;
+    if (loop->skip > 0) {
+        loop->skip--;
+        return true;
+    }
+    const struct cosy_sys_ops *ops = loop->sys->ops;
+    cosy_ns now = ops->now(loop->sys), took = now - loop->now;
+    if (took < QUICK_STRIDE_NS)
+        loop->stride = loop->stride * 2 + 1 < STRIDE_MAX ? loop->stride * 2 + 1 : STRIDE_MAX;
+    else
+        loop->stride /= 4;
+    loop->now = now;
+    if (loop->stride == 0 || now - loop->polled_at >= LOOK_AT_KERNEL_NS || cosy_inbox_pending(loop) ||
+        cosy_timers_next(loop->timers) <= now || ops->peek(loop->sys))
+        return false;
+    loop->skip = loop->stride;
+    return true;
+}
+
+static bool other_threads_exist(void)
+{
+    if (__libc_single_threaded)
+        return false;
+    DIR *dir = opendir("/proc/self/task");
+    int count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count != 1;
+}
+
+/* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. */
+static bool is_deadlocked(struct cosy_loop *loop)
+{
+    return cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
+           !other_threads_exist() && !cosy_inbox_pending(loop);
+}
+
+/* How long this turn may sleep: until `limit` at most. */
+static cosy_ns sleep_until(struct cosy_loop *loop, cosy_ns limit)
+{
+    if (!cosy_ready_empty(loop) || loop->stopping || cosy_inbox_pending(loop))
+        return INT64_MIN;
+    cosy_ns next = cosy_timers_next(loop->timers);
+    return next < limit ? next : limit;
+}
+
+static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
+{
+    struct cosy_sys_event events[EVENTS];
+    const struct cosy_sys_ops *ops = loop->sys->ops;
+    if (deadline > loop->now && cosy_loop_hooks.idle && loop->has_tasks)
+        cosy_loop_hooks.idle(loop);
+    int n = ops->wait(loop->sys, deadline, events, EVENTS);
+    loop->waits++;
+    loop->polled_at = loop->now = ops->now(loop->sys);
+    loop->since = (uint32_t)(loop->now >> 20);
+    if (deadline != INT64_MIN)
+        loop->stride = 0;
+    for (int i = 0; i < n; i++)
+        cosy_watchers_fired(loop, &events[i]);
+    cosy_signals_collect(loop);
+    cosy_inbox_drain(loop);
+    return n < 0 ? n : 0;
+}
+
+static void queue_due_timers(struct cosy_loop *loop)
+{
+    for (struct cosy_timed_node *timed; (timed = pop_timer(loop, loop->now));) {
+        if (timed->node.kind == COSY_NODE_HANDLE)
+            timed->node.state = 1; /* handle.c: QUEUED */
+        cosy_ready_append(loop, &timed->node);
+    }
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    return *state ^= *state << 17;
+}
+
+/* Simulated kernel: tasks of one turn may run in any order in a correct program. Callbacks keep their places. */
+static void shuffle_tasks(struct cosy_loop *loop)
+{
+    size_t count = 0, room = 64;
+    struct cosy_node_ **nodes = cosy_heap_alloc(room * sizeof(*nodes));
+    while (nodes && !cosy_ready_empty(loop)) {
+        if (count == room) {
+            struct cosy_node_ **more = cosy_heap_resize(nodes, (room *= 2) * sizeof(*nodes));
+            if (!more)
+                break;
+            nodes = more;
+        }
+        nodes[count++] = cosy_ready_take(loop);
+    }
+    for (size_t i = count; i-- > 1;) {
+        size_t j = next_random(&loop->shuffle) % (i + 1);
+        bool tasks = nodes[i]->kind <= COSY_NODE_TASK_NEW && nodes[j]->kind <= COSY_NODE_TASK_NEW;
+        struct cosy_node_ *held = nodes[i];
+        if (tasks) {
+            nodes[i] = nodes[j];
+            nodes[j] = held;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        cosy_ready_append(loop, nodes[i]);
+    cosy_heap_free(nodes);
+}
+
+static int run_batch(struct cosy_loop *loop)
+{
+    if (cosy_ready_empty(loop))
+        return 0;
+    if (unlikely(loop->shuffle))
+        shuffle_tasks(loop);
+    loop->turns++;
+    cosy_ready_append(loop, &loop->marker.node);
+    for (;;) {
+        struct cosy_node_ *node = cosy_ready_take(loop);
+        if (node == &loop->marker.node)
+            return 1;
+        cosy_node_runners[node->kind](loop, node);
+    }
+}
+
+static int turn(struct cosy_loop *loop, cosy_ns limit)
+{
+    if (!may_skip_kernel(loop)) {
+        cosy_ns deadline = sleep_until(loop, limit);
+        if (deadline == COSY_NEVER && is_deadlocked(loop)) {
+            if (cosy_loop_hooks.deadlock)
+                cosy_loop_hooks.deadlock(loop);
+            else
+                cosy_log(COSY_LOG_ERROR, "cosy: deadlock: nothing to run and nothing to wait for");
+            return -EDEADLK;
+        }
+        int result = ask_kernel(loop, deadline);
+        if (result < 0)
+            return result;
+        queue_due_timers(loop);
+    }
+    int ran = run_batch(loop);
+    return loop->fatal ? loop->fatal : ran;
+}
+
+/* ---- running ---- */
+
+static int begin_run(struct cosy_loop *loop)
+{
+    if (!loop)
+        return -EINVAL;
+    if (loop->closed)
+        return -COSY_ECLOSED;
+    if (loop->running || cosy_thread_.loop) {
+        cosy_log(COSY_LOG_ERROR, "cosy: cannot run the event loop while %s loop is running",
+                 loop->running ? "this" : "another");
+        return -COSY_ERUNNING;
+    }
+    cosy_thread_.loop = loop;
+    loop->thread = pthread_self();
+    loop->running = true;
+    loop->skip = loop->stride = 0;
+    loop->fatal = 0;
+    return 0;
+}
+
+static void end_run(struct cosy_loop *loop)
+{
+    loop->running = false;
+    loop->stopping = false;
+    loop->skip = 0;
+    cosy_thread_.loop = NULL;
+}
+
+int cosy_loop_run_forever(cosy_loop *loop)
+{
+    int result = begin_run(loop);
+    if (result < 0)
+        return result;
+    do
+        result = turn(loop, COSY_NEVER);
+    while (result >= 0 && !loop->stopping);
+    end_run(loop);
+    return result < 0 ? result : 0;
+}
+
+int cosy_loop_run_once(cosy_loop *loop, cosy_ns max_wait)
+{
+    int result = begin_run(loop);
+    if (result < 0)
+        return result;
+    cosy_ns limit = COSY_NEVER;
+    if (max_wait != COSY_NEVER && __builtin_add_overflow(loop->sys->ops->now(loop->sys), max_wait, &limit))
+        limit = COSY_NEVER;
+    result = turn(loop, max_wait <= 0 ? INT64_MIN : limit);
+    end_run(loop);
+    return result;
+}
+
+void cosy_loop_stop(cosy_loop *loop)
+{
+    if (!loop || loop->closed)
+        return;
+    loop->stopping = true;
+    loop->skip = 0;
+}
+
+int cosy_loop_fd(cosy_loop *loop)
+{
+    if (!loop || loop->closed)
+        return -COSY_ECLOSED;
+    return loop->sys->ops->poll_fd(loop->sys);
+}
+
+cosy_ns cosy_loop_next_deadline(cosy_loop *loop)
+{
+    if (!loop || loop->closed)
+        return COSY_NEVER;
+    return cosy_ready_empty(loop) && !cosy_inbox_pending(loop) ? cosy_timers_next(loop->timers) : loop->now;
+}
+
+cosy_ns cosy_loop_time(cosy_loop *loop)
+{
+    if (!loop || loop->closed)
+        return 0;
+    return loop->sys->ops->now(loop->sys);
+}
+
+/* ---- errors and debug mode ---- */
+
+void cosy_loop_set_exception_handler(cosy_loop *loop, cosy_exception_handler handler, void *arg)
+{
+    loop->handler = handler;
+    loop->handler_arg = arg;
+}
+
+void cosy_loop_default_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context)
+{
+    (void)loop;
+    const char *message = context->message ? context->message : "Unhandled exception in event loop";
+    if (context->detail)
+        cosy_log(COSY_LOG_ERROR, "%s\n%s", message, context->detail);
+    else if (context->error)
+        cosy_log(COSY_LOG_ERROR, "%s: %s (%s)", message, cosy_strerror(context->error), cosy_errname(context->error));
+    else
+        cosy_log(COSY_LOG_ERROR, "%s", message);
+}
+
+void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context)
+{
+    if (loop && loop->handler)
+        loop->handler(loop, context, loop->handler_arg);
+    else
+        cosy_loop_default_exception_handler(loop, context);
+}
+
+bool cosy_loop_get_debug(const cosy_loop *loop) { return loop->debug; }
+void cosy_loop_set_debug(cosy_loop *loop, bool on) { loop->debug = on; }
+void cosy_loop_set_slow_callback_duration(cosy_loop *loop, cosy_ns duration) { loop->slow_duration = duration; }
+
+void cosy_loop_get_stats(const cosy_loop *loop, struct cosy_loop_stats *ret_stats)
+{
+    *ret_stats = (struct cosy_loop_stats){
+        .turns = loop->turns,
+        .waits = loop->waits,
+        .timers = loop->timers ? cosy_timers_count(loop->timers) : 0,
+        .watchers = cosy_watchers_count(loop),
+    };
+}

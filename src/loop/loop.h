@@ -1,0 +1,156 @@
+/* loop.h - the inside of a loop: what the floor of tasks shares with it.
+ *
+ * The ready queue is a singly linked list of nodes. A node is a callback, a task that can go on, or the loop's own
+ * marker, which ends the batch of the running turn.
+ *
+ * Invariants
+ *  - While a batch runs, the marker is on the queue; nodes before it belong to this turn, nodes after it to the next.
+ *    Hence a task that parks may take its successor from the head without asking whether there is one.
+ *  - *tail is where the next node's address goes: &head when the queue is empty. The last node's `next` is not
+ *    defined.
+ *  - A node is on the queue at most once.
+ */
+#ifndef COSY_LOOP_LOOP_H
+#define COSY_LOOP_LOOP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <cosy/loop.h>
+
+#include "../sys/sys.h"
+#include "thread.h"
+#include "timers.h"
+
+enum cosy_node_kind {
+    COSY_NODE_MARKER,
+    COSY_NODE_TASK,        /* goes on where it was switched away from */
+    COSY_NODE_TASK_HOOKED, /* the same, but tools or debug mode watch: only the loop switches to it */
+    COSY_NODE_TASK_NEW,    /* has not begun: owns no stack yet */
+    COSY_NODE_HANDLE,   /* a callback */
+    COSY_NODE_WAKE,     /* a fired timer of the task floor */
+    COSY_NODE_NOTIFY,   /* a future's done callback */
+    COSY_NODE_KINDS
+};
+
+/* Anything with a deadline begins like this, cosy_handle too. */
+struct cosy_timed_node {
+    struct cosy_node_ node;
+    struct cosy_timer timer;
+};
+
+/* What the loop's stack looks like to the switch: a task's first fields (task/task.h checks that). */
+struct cosy_stack_pointer {
+    struct cosy_node_ node;
+    void *sp;
+};
+
+struct cosy_watchers;
+struct cosy_signals;
+
+struct cosy_loop {
+    /* the ready queue and what each switch touches: one cache line */
+    struct cosy_node_ *head, **tail;
+    struct cosy_stack_pointer marker;
+    uint32_t since; /* the turn's clock in units of 2^20 ns, for "waiting since" */
+    uint32_t skip;  /* turns that may begin without asking the kernel */
+    uint8_t debug, stopping, closed, poll_always;
+
+    struct cosy_sys *sys;
+    struct cosy_timers *timers;
+    uint64_t turns, waits;
+    cosy_ns now;       /* as of the last look at the clock */
+    cosy_ns polled_at; /* when the kernel was asked last */
+    uint32_t stride;   /* how many turns to skip next time: grows while turns are quick */
+    uint64_t shuffle;  /* simulated kernel: state of the shuffling generator; 0 = none */
+
+    struct cosy_watchers *watchers;
+    struct cosy_signals *signals;
+    _Atomic(struct cosy_node_ *) inbox; /* from other threads, last first */
+
+    cosy_exception_handler handler;
+    void *handler_arg;
+    cosy_ns slow_duration;
+    pthread_t thread;
+    bool running;
+    int fatal; /* a kernel's error that ends the run */
+
+    bool has_tasks; /* the floor of tasks wants its hooks called */
+    size_t held;    /* futures that still point here: the memory stays until they are gone */
+};
+
+/* How each kind of node runs; the floor of tasks fills in its kinds. The node is off the queue already. */
+typedef void (*cosy_node_runner)(struct cosy_loop *loop, struct cosy_node_ *node);
+extern cosy_node_runner cosy_node_runners[COSY_NODE_KINDS];
+
+/* What the floor of tasks does at the loop's turning points; any may be NULL. */
+struct cosy_loop_hooks {
+    void (*closing)(struct cosy_loop *loop);              /* end the tasks that are left */
+    void (*discard)(struct cosy_loop *, struct cosy_node_ *); /* a queued node of the task floor at closing */
+    void (*idle)(struct cosy_loop *loop);                 /* about to block: give memory back */
+    void (*deadlock)(struct cosy_loop *loop);             /* nothing can ever happen: say who waits for what */
+};
+extern struct cosy_loop_hooks cosy_loop_hooks;
+
+static inline void cosy_ready_append(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    *loop->tail = node;
+    loop->tail = &node->next;
+}
+
+static inline bool cosy_ready_empty(const struct cosy_loop *loop) { return loop->tail == &loop->head; }
+
+/* Takes the head of a queue that is not empty. */
+static inline struct cosy_node_ *cosy_ready_take(struct cosy_loop *loop)
+{
+    struct cosy_node_ *node = loop->head;
+    if (loop->tail == &node->next)
+        loop->tail = &loop->head;
+    else
+        loop->head = node->next;
+    return node;
+}
+
+/* Takes a given node off the queue, wherever it stands: O(queue). False when it is not on it. */
+bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node);
+
+/* Begins the next turn without the loop's stack, when the kernel need not be asked yet and other work is queued. */
+static inline bool cosy_loop_next_turn(struct cosy_loop *loop)
+{
+    if (loop->skip == 0 || loop->tail == &loop->marker.node.next)
+        return false;
+    loop->skip--;
+    loop->turns++;
+    loop->head = loop->marker.node.next;
+    cosy_ready_append(loop, &loop->marker.node);
+    return true;
+}
+
+/* The loop's memory outlives cosy_loop_free while something holds it. */
+static inline void cosy_loop_hold(struct cosy_loop *loop) { loop->held++; }
+void cosy_loop_release(struct cosy_loop *loop);
+
+/* inbox.c: from any thread. push: -COSY_ECLOSED after closing. */
+int cosy_inbox_push(struct cosy_loop *loop, struct cosy_node_ *node);
+void cosy_inbox_drain(struct cosy_loop *loop); /* to the ready queue, in order */
+bool cosy_inbox_pending(struct cosy_loop *loop);
+struct cosy_node_ *cosy_inbox_close(struct cosy_loop *loop); /* what was left, in order */
+
+/* handle.c */
+void cosy_handle_discard(struct cosy_handle *handle); /* the loop gives its reference up without calling */
+void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);
+
+/* watch.c */
+int cosy_watchers_open(struct cosy_loop *loop);
+void cosy_watchers_close(struct cosy_loop *loop);
+size_t cosy_watchers_count(const struct cosy_loop *loop);
+void cosy_watchers_fired(struct cosy_loop *loop, const struct cosy_sys_event *event);
+
+/* signal.c: queues the callbacks of signals that came. */
+void cosy_signals_collect(struct cosy_loop *loop);
+void cosy_signals_close(struct cosy_loop *loop);
+bool cosy_signals_any(const struct cosy_loop *loop); /* handlers other than the runner's own */
+/* The runner's Ctrl-C: like add_signal_handler, but does not count as something to wait for. */
+int cosy_signals_add_quiet(cosy_loop *loop, int signum, cosy_callback callback, void *arg);
+
+#endif

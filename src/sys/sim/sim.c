@@ -1,0 +1,359 @@
+/* sim.c - a simulated kernel: time that only moves when everybody waits, and chance that a seed decides.
+ *
+ * Real descriptors may be watched too; they are polled without waiting before time moves, so what happens between
+ * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows.
+ *
+ * Invariants
+ *  - Within wait() the clock moves only when nothing is ready and no wake is pending.
+ *  - Random numbers are drawn by cosy_sim_random() and for the order of two or more ready events, nowhere else.
+ */
+#include "../sys.h"
+
+#include <limits.h>
+
+#include "../../base/heap.h"
+#include "../syscalls.h"
+#include "../waker.h"
+#include "../watches.h"
+
+enum { FIRST_VIRTUAL = 1 << 28, MAX_VIRTUAL = 1 << 28 };
+
+static const cosy_ns START = 1000000000000; /* not 0, so that a moment before the start has a number as well */
+
+struct sim {
+    struct cosy_sys sys;
+    _Atomic(cosy_ns) clock;
+    atomic_bool autojump;
+    uint64_t random;
+    struct cosy_waker waker;
+    struct cosy_watches watches; /* keys: see key_of() */
+    unsigned *readiness;         /* of each virtual descriptor */
+    int virtuals, virtual_room;
+    struct pollfd *polled; /* room for the waker and each watch */
+    struct cosy_watch **ready;
+    uint32_t room; /* of `polled` and `ready` */
+};
+
+static const struct cosy_sys_ops sim_ops;
+
+static struct sim *sim_of(struct cosy_sys *sys)
+{
+    cosy_assert(sys->ops == &sim_ops);
+    return container_of(sys, struct sim, sys);
+}
+
+static bool is_virtual(int fd)
+{
+    return fd >= FIRST_VIRTUAL;
+}
+
+static bool is_known_virtual(struct sim *self, int fd)
+{
+    return is_virtual(fd) && fd - FIRST_VIRTUAL < self->virtuals;
+}
+
+/* Real and virtual descriptors share one dense table. */
+static size_t key_of(int fd)
+{
+    return is_virtual(fd) ? (size_t)(fd - FIRST_VIRTUAL) * 2 + 1 : (size_t)fd * 2;
+}
+
+/* ---- chance ---- */
+
+uint64_t cosy_sim_random(struct cosy_sys *sys) /* splitmix64 */
+{
+    uint64_t z = sim_of(sys)->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static void shuffle(struct sim *self, struct cosy_watch **list, uint32_t count)
+{
+    for (uint32_t i = count; i > 1; i--) {
+        uint32_t other = (uint32_t)(cosy_sim_random(&self->sys) % i);
+        struct cosy_watch *swapped = list[i - 1];
+        list[i - 1] = list[other];
+        list[other] = swapped;
+    }
+}
+
+/* ---- time ---- */
+
+static cosy_ns sim_now(struct cosy_sys *sys)
+{
+    return atomic_load(&sim_of(sys)->clock);
+}
+
+void cosy_sim_advance(struct cosy_sys *sys, cosy_ns by)
+{
+    cosy_assert(by >= 0);
+    atomic_fetch_add(&sim_of(sys)->clock, by);
+    sys->ops->wake(sys); /* a wait in another thread looks at its deadline again */
+}
+
+void cosy_sim_set_autojump(struct cosy_sys *sys, bool on)
+{
+    atomic_store(&sim_of(sys)->autojump, on);
+}
+
+/* ---- virtual descriptors ---- */
+
+int cosy_sim_virtual_fd(struct cosy_sys *sys)
+{
+    struct sim *self = sim_of(sys);
+    if (self->virtuals == MAX_VIRTUAL)
+        return -EMFILE;
+    if (self->virtuals == self->virtual_room) {
+        int room = self->virtual_room ? self->virtual_room * 2 : 16;
+        unsigned *readiness = cosy_heap_resize(self->readiness, (size_t)room * sizeof *readiness);
+        if (!readiness)
+            return -ENOMEM;
+        self->readiness = readiness;
+        self->virtual_room = room;
+    }
+    self->readiness[self->virtuals] = 0;
+    return FIRST_VIRTUAL + self->virtuals++;
+}
+
+int cosy_sim_set_ready(struct cosy_sys *sys, int fd, unsigned events)
+{
+    struct sim *self = sim_of(sys);
+    if (!is_known_virtual(self, fd))
+        return -EBADF;
+    int error = cosy_sys_check_events(events & ~(unsigned)COSY_SYS_INVALID);
+    if (!error)
+        self->readiness[fd - FIRST_VIRTUAL] = events;
+    return error;
+}
+
+/* ---- watching ---- */
+
+static int examine(struct sim *self, int fd, struct cosy_identity *ret_identity)
+{
+    if (!is_virtual(fd))
+        return cosy_sys_examine(fd, ret_identity);
+    *ret_identity = (struct cosy_identity){0};
+    return is_known_virtual(self, fd) ? 0 : -EBADF;
+}
+
+static int reserve(struct sim *self, int fd)
+{
+    int error = cosy_watches_reserve(&self->watches, key_of(fd));
+    if (error || self->room > self->watches.count)
+        return error;
+    uint32_t room = self->watches.count + 1;
+    struct pollfd *polled = cosy_heap_resize(self->polled, room * sizeof *polled);
+    if (!polled)
+        return -ENOMEM;
+    self->polled = polled;
+    struct cosy_watch **ready = cosy_heap_resize(self->ready, room * sizeof(struct cosy_watch *));
+    if (!ready)
+        return -ENOMEM;
+    self->ready = ready;
+    self->room = room;
+    return 0;
+}
+
+static int sim_watch(struct cosy_sys *sys, int fd, unsigned events, void *data, uint64_t *ret_id)
+{
+    struct sim *self = sim_of(sys);
+    struct cosy_identity identity;
+    int error = cosy_sys_check_events(events);
+    if (!error)
+        error = examine(self, fd, &identity);
+    if (error)
+        return error;
+    struct cosy_watch *old = cosy_watches_by_key(&self->watches, key_of(fd));
+    if (old && cosy_watch_is_same(old, &identity))
+        return -EEXIST;
+    error = reserve(self, fd);
+    if (error)
+        return error;
+    if (old)
+        cosy_watches_remove(&self->watches, old);
+    struct cosy_watch *watch = cosy_watches_add(&self->watches, key_of(fd), fd, events, data);
+    watch->identity = identity;
+    *ret_id = cosy_watch_id(watch);
+    return 0;
+}
+
+static int sim_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
+{
+    struct cosy_watch *watch = cosy_watches_by_id(&sim_of(sys)->watches, id);
+    int error = !watch ? -ENOENT : watch->dead ? -EBADF : cosy_sys_check_events(events);
+    if (!error)
+        watch->events = events;
+    return error;
+}
+
+static int sim_unwatch(struct cosy_sys *sys, uint64_t id)
+{
+    struct sim *self = sim_of(sys);
+    struct cosy_watch *watch = cosy_watches_by_id(&self->watches, id);
+    if (!watch)
+        return -ENOENT;
+    cosy_watches_remove(&self->watches, watch);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+static bool is_active(const struct cosy_watch *watch)
+{
+    return watch->fd >= 0 && watch->events && !watch->dead;
+}
+
+static unsigned virtual_readiness(struct sim *self, const struct cosy_watch *watch)
+{
+    return cosy_watch_filter(watch, self->readiness[watch->fd - FIRST_VIRTUAL]);
+}
+
+/* Asks for the real descriptors, the waker in front; returns poll's answer, *ret_count how many were asked. */
+static int poll_real(struct sim *self, int timeout_ms, nfds_t *ret_count)
+{
+    nfds_t count = 0;
+    struct pollfd only_waker, *polled = self->polled ? self->polled : &only_waker;
+    polled[count++] = (struct pollfd){.fd = self->waker.fd, .events = POLLIN};
+    for (uint32_t i = 0; i < self->watches.count; i++) {
+        struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
+        if (is_active(watch) && !is_virtual(watch->fd))
+            polled[count++] = (struct pollfd){.fd = watch->fd, .events = (short)cosy_sys_to_poll(watch->events)};
+    }
+    bool nothing_to_ask = count == 1 && timeout_ms == 0; /* the waker's word is enough for a pending wake */
+    int result = nothing_to_ask ? 0 : sys_poll(polled, count, timeout_ms);
+    uint64_t drained;
+    if (result > 0 && polled[0].revents)
+        sys_read(self->waker.fd, &drained, sizeof drained);
+    *ret_count = count;
+    return result;
+}
+
+static uint32_t list_ready(struct sim *self, nfds_t polled)
+{
+    uint32_t count = 0;
+    nfds_t asked = 1;
+    for (uint32_t i = 0; i < self->watches.count; i++) {
+        struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
+        if (!is_active(watch))
+            continue;
+        unsigned ready = 0;
+        if (is_virtual(watch->fd))
+            ready = virtual_readiness(self, watch);
+        else if (asked < polled)
+            ready = cosy_watch_filter(watch, cosy_sys_from_poll((unsigned short)self->polled[asked++].revents));
+        watch->asked = ready;
+        if (ready)
+            self->ready[count++] = watch;
+    }
+    return count;
+}
+
+/* Reports what is ready; waits for the real descriptors only with timeout -1. */
+static int collect(struct sim *self, int timeout_ms, struct cosy_sys_event *events, int max)
+{
+    nfds_t polled;
+    int result = poll_real(self, timeout_ms, &polled);
+    if (result < 0)
+        return result;
+    uint32_t count = list_ready(self, polled);
+    shuffle(self, self->ready, count);
+    int reported = 0;
+    for (; reported < max && (uint32_t)reported < count; reported++) {
+        struct cosy_watch *watch = self->ready[reported];
+        events[reported] = (struct cosy_sys_event){.data = watch->data, .events = watch->asked};
+        watch->dead = watch->asked & COSY_SYS_INVALID;
+    }
+    return reported;
+}
+
+/* Nothing is ready: moves the clock, or sleeps for real where only the outside world can go on. */
+static int jump_or_sleep(struct sim *self, cosy_ns deadline, struct cosy_sys_event *events, int max)
+{
+    cosy_ns now = atomic_load(&self->clock);
+    if (deadline <= now)
+        return 0;
+    if (deadline != COSY_NEVER && atomic_load(&self->autojump)) {
+        atomic_compare_exchange_strong(&self->clock, &now, deadline); /* or somebody advanced it: spurious return */
+        return 0;
+    }
+    return cosy_waker_sleep(&self->waker) ? collect(self, -1, events, max) : 0;
+}
+
+static int sim_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_event *events, int max)
+{
+    struct sim *self = sim_of(sys);
+    cosy_assert(max > 0);
+    int count = collect(self, 0, events, max);
+    if (count == 0 && !cosy_waker_pending(&self->waker))
+        count = jump_or_sleep(self, deadline, events, max);
+    cosy_waker_awake(&self->waker);
+    return count == -EINTR ? 0 : count;
+}
+
+static bool sim_peek(struct cosy_sys *sys)
+{
+    struct sim *self = sim_of(sys);
+    if (cosy_waker_pending(&self->waker))
+        return true;
+    for (uint32_t i = 0; i < self->watches.count; i++) {
+        struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
+        if (is_active(watch) && is_virtual(watch->fd) && virtual_readiness(self, watch))
+            return true;
+    }
+    return false;
+}
+
+static int sim_wake(struct cosy_sys *sys)
+{
+    return cosy_waker_wake(&sim_of(sys)->waker);
+}
+
+static int sim_poll_fd(struct cosy_sys *sys)
+{
+    (void)sys;
+    return -ENOTSUP; /* a foreign loop's time is real */
+}
+
+static void sim_close(struct cosy_sys *sys)
+{
+    struct sim *self = sim_of(sys);
+    cosy_waker_close(&self->waker);
+    cosy_watches_clear(&self->watches);
+    cosy_heap_free(self->readiness);
+    cosy_heap_free(self->polled);
+    cosy_heap_free(self->ready);
+    cosy_heap_free(self);
+}
+
+static const struct cosy_sys_ops sim_ops = {
+    .name = "sim",
+    .close = sim_close,
+    .now = sim_now,
+    .watch = sim_watch,
+    .rewatch = sim_rewatch,
+    .unwatch = sim_unwatch,
+    .wait = sim_wait,
+    .peek = sim_peek,
+    .wake = sim_wake,
+    .poll_fd = sim_poll_fd,
+};
+
+int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *config)
+{
+    struct sim *self = cosy_heap_zalloc(sizeof *self);
+    if (!self)
+        return -ENOMEM;
+    self->sys.ops = &sim_ops;
+    self->random = config->seed;
+    atomic_init(&self->clock, START);
+    atomic_init(&self->autojump, true);
+    cosy_watches_init(&self->watches);
+    int error = cosy_waker_open(&self->waker);
+    if (error) {
+        cosy_heap_free(self);
+        return error;
+    }
+    *ret_sys = &self->sys;
+    return 0;
+}

@@ -1,0 +1,134 @@
+/* Captured calls for aarch64: the stubs that are called in place of an async function, and their replay.
+ * capture.h describes the block: coroutine 0, function 8, eight integer registers 16, vector registers 80, then stack words. */
+#if defined(__aarch64__)
+
+	.text
+
+	.macro function name
+	.globl	\name
+	.hidden	\name
+	.type	\name, %function
+	.p2align 4
+\name:
+	.endm
+
+/* w17: the slot's number. Finds the slot's block (-> x16), notes slot and block, stores the integer registers.
+ * cosy_capture_state in thread-local storage: slots 0, captured 128, slot 136. */
+	.macro find_block_and_store_integers
+	stp	x0, x1, [sp, #-16]!
+	.cfi_adjust_cfa_offset 16
+	adrp	x16, :gottprel:cosy_capture_state
+	ldr	x16, [x16, #:gottprel_lo12:cosy_capture_state]
+	mrs	x0, tpidr_el0
+	add	x0, x0, x16
+	str	w17, [x0, #136]
+	ldr	x16, [x0, w17, uxtw #3]
+	str	x16, [x0, #128]
+	ldp	x0, x1, [sp], #16
+	.cfi_adjust_cfa_offset -16
+	stp	x0, x1, [x16, #16]
+	stp	x2, x3, [x16, #32]
+	stp	x4, x5, [x16, #48]
+	stp	x6, x7, [x16, #64]
+	.endm
+
+	function cosy_capture_light
+	.cfi_startproc
+	find_block_and_store_integers
+	stp	q0, q1, [x16, #80]
+	stp	q2, q3, [x16, #112]
+	ldp	q0, q1, [sp]
+	stp	q0, q1, [x16, #144]
+	mov	x0, #0
+	ret
+	.cfi_endproc
+	.size	cosy_capture_light, .-cosy_capture_light
+
+	function cosy_capture_wide
+	.cfi_startproc
+	find_block_and_store_integers
+	stp	q0, q1, [x16, #80]
+	stp	q2, q3, [x16, #112]
+	stp	q4, q5, [x16, #144]
+	stp	q6, q7, [x16, #176]
+	.irp	o, 0, 32, 64, 96
+	ldp	q0, q1, [sp, #\o]
+	stp	q0, q1, [x16, #208+\o]
+	.endr
+	mov	x0, #0
+	ret
+	.cfi_endproc
+	.size	cosy_capture_wide, .-cosy_capture_wide
+
+	.macro entries name, target
+	function \name
+	.cfi_startproc
+	.set	slot, 0
+	.rept	16
+	.p2align 4
+	hint	#34			/* bti c */
+	mov	w17, #slot
+	b	\target
+	.set	slot, slot + 1
+	.endr
+	.p2align 4
+	.cfi_endproc
+	.size	\name, .-\name
+	.endm
+
+	entries	cosy_capture_light_entries, cosy_capture_light
+	entries	cosy_capture_wide_entries, cosy_capture_wide
+
+	function cosy_capture_nothing
+	.cfi_startproc
+	hint	#34
+	mov	x0, #0
+	ret
+	.cfi_endproc
+	.size	cosy_capture_nothing, .-cosy_capture_nothing
+
+	.macro replay name, vectors, stack_bytes, stack_offset
+	function \name
+	.cfi_startproc
+	hint	#34
+	stp	x29, x30, [sp, #-16]!
+	.cfi_adjust_cfa_offset 16
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	mov	x29, sp
+	.cfi_def_cfa_register x29
+	sub	sp, sp, #\stack_bytes
+	.set	o, 0
+	.rept	\stack_bytes / 32
+	ldp	q0, q1, [x0, #\stack_offset+o]
+	stp	q0, q1, [sp, #o]
+	.set	o, o + 32
+	.endr
+	ldp	q0, q1, [x0, #80]
+	ldp	q2, q3, [x0, #112]
+	.if	\vectors > 4
+	ldp	q4, q5, [x0, #144]
+	ldp	q6, q7, [x0, #176]
+	.endif
+	ldr	x16, [x0, #8]
+	ldp	x2, x3, [x0, #32]
+	ldp	x4, x5, [x0, #48]
+	ldp	x6, x7, [x0, #64]
+	ldp	x0, x1, [x0, #16]
+	blr	x16
+	mov	sp, x29
+	.cfi_def_cfa_register sp
+	ldp	x29, x30, [sp], #16
+	.cfi_adjust_cfa_offset -16
+	.cfi_restore x29
+	.cfi_restore x30
+	ret
+	.cfi_endproc
+	.size	\name, .-\name
+	.endm
+
+	replay	cosy_capture_replay_light, 4, 32, 144
+	replay	cosy_capture_replay_wide, 8, 128, 208
+
+	.section .note.GNU-stack, "", %progbits
+#endif

@@ -1,0 +1,148 @@
+/* Captured calls for x86-64: the stubs that are called in place of an async function, and their replay.
+ * capture.h describes the block: coroutine 0, function 8, six integer registers 16, rax 64, vector registers 80, then stack words. */
+#if defined(__x86_64__)
+
+	.text
+
+	.macro function name
+	.globl	\name
+	.hidden	\name
+	.type	\name, @function
+	.p2align 4
+\name:
+	.endm
+
+/* r10: the slot's number. Finds the slot's block (-> r10), notes slot and block, stores the integer registers.
+ * r11 = offset of cosy_capture_state in thread-local storage: slots 0, captured 128, slot 136. */
+	.macro find_block_and_store_integers
+	movq	cosy_capture_state@gottpoff(%rip), %r11
+	movl	%r10d, %fs:136(%r11)
+	movslq	%r10d, %r10
+	leaq	(%r11,%r10,8), %r10
+	movq	%fs:(%r10), %r10
+	movq	%r10, %fs:128(%r11)
+	movq	%rdi, 16(%r10)
+	movq	%rsi, 24(%r10)
+	movq	%rdx, 32(%r10)
+	movq	%rcx, 40(%r10)
+	movq	%r8, 48(%r10)
+	movq	%r9, 56(%r10)
+	movq	%rax, 64(%r10)
+	.endm
+
+
+	function cosy_capture_light
+	.cfi_startproc
+	find_block_and_store_integers
+	movaps	%xmm0, 80(%r10)
+	movaps	%xmm1, 96(%r10)
+	movaps	%xmm2, 112(%r10)
+	movaps	%xmm3, 128(%r10)
+	movups	8(%rsp), %xmm0
+	movups	24(%rsp), %xmm1
+	movaps	%xmm0, 144(%r10)
+	movaps	%xmm1, 160(%r10)
+	xorl	%eax, %eax
+	ret
+	.cfi_endproc
+	.size	cosy_capture_light, .-cosy_capture_light
+
+	function cosy_capture_wide
+	.cfi_startproc
+	find_block_and_store_integers
+	movaps	%xmm0, 80(%r10)
+	movaps	%xmm1, 96(%r10)
+	movaps	%xmm2, 112(%r10)
+	movaps	%xmm3, 128(%r10)
+	movaps	%xmm4, 144(%r10)
+	movaps	%xmm5, 160(%r10)
+	movaps	%xmm6, 176(%r10)
+	movaps	%xmm7, 192(%r10)
+	.irp	o, 0, 16, 32, 48, 64, 80, 96, 112
+	movups	8+\o(%rsp), %xmm0
+	movaps	%xmm0, 208+\o(%r10)
+	.endr
+	xorl	%eax, %eax
+	ret
+	.cfi_endproc
+	.size	cosy_capture_wide, .-cosy_capture_wide
+
+/* One entry of 16 bytes per slot, so that calls whose arguments await can be in the making in several tasks at once. */
+	.macro entries name, target
+	function \name
+	.cfi_startproc
+	.set	slot, 0
+	.rept	16
+	.p2align 4
+	endbr64
+	movl	$slot, %r10d
+	jmp	\target
+	.set	slot, slot + 1
+	.endr
+	.p2align 4
+	.cfi_endproc
+	.size	\name, .-\name
+	.endm
+
+	entries	cosy_capture_light_entries, cosy_capture_light
+	entries	cosy_capture_wide_entries, cosy_capture_wide
+
+/* What is called when the coroutine could not be made: takes any arguments, does nothing. */
+	function cosy_capture_nothing
+	.cfi_startproc
+	endbr64
+	xorl	%eax, %eax
+	ret
+	.cfi_endproc
+	.size	cosy_capture_nothing, .-cosy_capture_nothing
+
+/* rdi: block. Calls its function with the captured arguments; rax is the result. */
+	.macro replay name, vectors, stack_bytes, stack_offset
+	function \name
+	.cfi_startproc
+	endbr64
+	subq	$\stack_bytes + 8, %rsp
+	.cfi_adjust_cfa_offset \stack_bytes + 8
+	.set	o, 0
+	.rept	\stack_bytes / 16
+	movaps	\stack_offset+o(%rdi), %xmm0
+	movaps	%xmm0, o(%rsp)
+	.set	o, o + 16
+	.endr
+	movaps	80(%rdi), %xmm0
+	movaps	96(%rdi), %xmm1
+	movaps	112(%rdi), %xmm2
+	movaps	128(%rdi), %xmm3
+	.if	\vectors > 4
+	movaps	144(%rdi), %xmm4
+	movaps	160(%rdi), %xmm5
+	movaps	176(%rdi), %xmm6
+	movaps	192(%rdi), %xmm7
+	.endif
+	movq	8(%rdi), %r10
+	movq	24(%rdi), %rsi
+	movq	32(%rdi), %rdx
+	movq	40(%rdi), %rcx
+	movq	48(%rdi), %r8
+	movq	56(%rdi), %r9
+	movq	64(%rdi), %rax
+	movq	16(%rdi), %rdi
+	callq	*%r10
+	addq	$\stack_bytes + 8, %rsp
+	.cfi_adjust_cfa_offset -(\stack_bytes + 8)
+	ret
+	.cfi_endproc
+	.size	\name, .-\name
+	.endm
+
+	replay	cosy_capture_replay_light, 4, 32, 144
+	replay	cosy_capture_replay_wide, 8, 128, 208
+
+	.section .note.gnu.property, "a"
+	.p2align 3
+	.long	4, 16, 5
+	.asciz	"GNU"
+	.long	0xc0000002, 4, 1, 0
+
+	.section .note.GNU-stack, "", %progbits
+#endif

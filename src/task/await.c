@@ -1,0 +1,172 @@
+/* await.c - waiting for a future, a task, a coroutine, or an object with an await hook. */
+#include <limits.h>
+#include <stdio.h>
+
+#include <cosy/log.h>
+#include <cosy/trace.h>
+
+#include "task.h"
+
+cosy_cold static struct cosy_task *complain(const char *what)
+{
+    cosy_log(COSY_LOG_ERROR, "cosy: await outside async: %s was called outside a task; run the calling function with cosy_run, or "
+                             "start it as a task", what);
+    return NULL;
+}
+
+struct cosy_task *cosy_task_or_complain(const char *what)
+{
+    struct cosy_task *me = cosy_task_here();
+    return likely(me != NULL) ? me : complain(what);
+}
+
+/* ---- futures and tasks ---- */
+
+struct await_wait {
+    struct cosy_wait wait;
+    struct cosy_observer observer;
+    struct cosy_future *future;
+};
+
+static struct await_wait *await_of(struct cosy_wait *wait) { return container_of(wait, struct await_wait, wait); }
+
+static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
+{
+    (void)task;
+    return cosy_future_cancel(await_of(wait)->future);
+}
+
+static struct cosy_future *await_future(struct cosy_wait *wait) { return await_of(wait)->future; }
+
+static void await_abandon(struct cosy_wait *wait) { cosy_unobserve(&await_of(wait)->observer); }
+
+static const struct cosy_wait_kind await_kind = {
+    .verb = "awaits", .cancel = await_cancel, .future = await_future, .abandon = await_abandon};
+
+int cosy_future_outcome(struct cosy_future *future)
+{
+    if (likely(future->node.state == STATE_RESULT))
+        return likely(future->result <= INT_MAX && future->result >= INT_MIN) ? (int)future->result : -EOVERFLOW;
+    future->node.flags |= FLAG_RETRIEVED;
+    if (future->node.state == STATE_ERROR)
+        cosy_error_inherit((int)future->result, future);
+    return (int)future->result;
+}
+
+static cosy_cold int refuse(struct cosy_task *me, struct cosy_future *future, const char *what)
+{
+    if (!future)
+        return cosy_creation_error();
+    if (!me) {
+        complain(what);
+        return -COSY_ENOTASK;
+    }
+    if (future == &me->future)
+        return cosy_fail(COSY_ESELF, "task '%s' (%s) cannot await itself", cosy_task_name(me), me->site->name);
+    return cosy_fail(COSY_EOTHERLOOP, "task '%s' (%s, created at %s:%u) awaits %s '%s' that is attached to a different loop",
+                     cosy_task_name(me), me->site->name, me->site->file, me->site->line,
+                     cosy_is_task(future) ? "task" : "a future",
+                     cosy_is_task(future) ? cosy_task_name(cosy_as_task(future)) : "");
+}
+
+int cosy_await_outcome(struct cosy_task *me, struct cosy_future *future)
+{
+    if (cosy_future_is_done(future))
+        return cosy_future_outcome(future);
+    struct await_wait await = {.wait.kind = &await_kind, .observer.task = me, .future = future};
+    future->node.refs++;
+    cosy_observe(future, &await.observer);
+    int64_t woken = cosy_park(me, &await.wait);
+    if (unlikely(await.observer.next))
+        cosy_unobserve(&await.observer);
+    int outcome = unlikely(woken < 0) ? (int)woken : cosy_future_outcome(future);
+    cosy_future_drop(future);
+    return outcome;
+}
+
+int cosy_await_future_(cosy_future *future)
+{
+    struct cosy_task *me = cosy_task_here();
+    if (unlikely(!future || !me || future == &me->future || future->loop != me->future.loop))
+        return refuse(me, future, "cosy_await");
+    return cosy_await_outcome(me, future);
+}
+
+int cosy_await_task_(cosy_task *task)
+{
+    struct cosy_task *me = cosy_task_here();
+    if (unlikely(!task || !me || task == me || task->future.loop != me->future.loop))
+        return refuse(me, task ? &task->future : NULL, "cosy_await");
+    return cosy_await_outcome(me, &task->future);
+}
+
+/* ---- coroutines: run here ---- */
+
+int cosy_await_coro_(cosy_coro *coro)
+{
+    int error;
+    if (unlikely(!cosy_task_here())) {
+        complain("cosy_await");
+        return -COSY_ENOTASK;
+    }
+    struct cosy_task *object = cosy_coro_take(coro, &error);
+    if (unlikely(!object))
+        return error == -COSY_EAWAITED ? cosy_fail(COSY_EAWAITED, "cannot reuse an already awaited coroutine") : error;
+    object->future.node.state = STATE_DRIVEN;
+    object->future.node.flags |= FLAG_INLINE;
+    int64_t result = cosy_capture_call(object, object->start);
+    cosy_task_unref(object);
+    return likely(result <= INT_MAX && result >= INT_MIN) ? (int)result : -EOVERFLOW;
+}
+
+/* ---- objects with an await hook ---- */
+
+struct hook_wait {
+    struct cosy_wait wait;
+    cosy_awaitable *awaitable;
+};
+
+static struct hook_wait *hook_of(struct cosy_wait *wait) { return container_of(wait, struct hook_wait, wait); }
+
+static bool hook_cancel(struct cosy_wait *wait, struct cosy_task *task)
+{
+    (void)task;
+    cosy_awaitable *awaitable = hook_of(wait)->awaitable;
+    return awaitable->cancel && awaitable->cancel(awaitable);
+}
+
+static const char *hook_name(struct cosy_wait *wait)
+{
+    const char *name = hook_of(wait)->awaitable->name;
+    return name ? name : "an awaitable";
+}
+
+static const struct cosy_wait_kind hook_kind = {.verb = "waits for", .cancel = hook_cancel, .name = hook_name};
+
+int cosy_await_hook_(cosy_awaitable *awaitable)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_await");
+    if (unlikely(!me || !awaitable || !awaitable->start))
+        return me ? -EINVAL : -COSY_ENOTASK;
+    struct hook_wait hook = {.wait.kind = &hook_kind, .awaitable = awaitable};
+    me->wait = &hook.wait; /* so that start itself may wake us */
+    int started = awaitable->start(awaitable, (cosy_waker){me, me->id});
+    bool woken = !me->wait;
+    if (woken) { /* queued already: let the queue have its way, whatever start says */
+        int64_t value = cosy_park_queued(me);
+        return started <= 0 ? started : (int)value;
+    }
+    if (started > 0)
+        return (int)cosy_park(me, &hook.wait);
+    me->wait = NULL;
+    return started;
+}
+
+bool cosy_wake(cosy_waker waker, int result)
+{
+    struct cosy_task *task = waker.task_;
+    if (!task || task->id != waker.id_ || !task->wait || task->wait->kind != &hook_kind)
+        return false;
+    cosy_task_wake(task, result);
+    return true;
+}

@@ -1,0 +1,32 @@
+/* hooks.h - what sanitizers and valgrind must be told of stacks.
+ *
+ * The tools' functions are weak symbols: a program that is linked with a sanitizer gets them, in any build of the library. Each stack that
+ * code runs on (the thread's own, a task's, a driven coroutine's) has a view.
+ */
+#ifndef COSY_TASK_HOOKS_H
+#define COSY_TASK_HOOKS_H
+
+#include "../base/base.h"
+
+struct cosy_stack_view {
+    const void *low;
+    size_t size;
+    void *fake;  /* ASan's fake stack while it is left */
+    void *fiber; /* TSan's */
+};
+
+/* Is anybody watching? Decided once; false in ordinary programs. */
+bool cosy_hooks_wanted(void);
+
+struct cosy_stack_view *cosy_view_of_thread(void);
+void cosy_view_open(struct cosy_stack_view *view, char *low, size_t size);
+void cosy_view_close(struct cosy_stack_view *view); /* after its stack was left for good */
+
+/* Just before and just after a switch. `ending`: `from` is never resumed. */
+void cosy_view_leave(struct cosy_stack_view *from, struct cosy_stack_view *to, bool ending);
+void cosy_view_arrived(struct cosy_stack_view *at);
+
+void cosy_hook_stacks_mapped(char *low, size_t bytes, size_t each);
+void cosy_hook_stacks_unmapped(char *low, size_t bytes);
+
+#endif

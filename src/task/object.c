@@ -1,0 +1,149 @@
+/* object.c - slabs of task objects: memory that is only ever task objects, so that stale handles can be told.
+ *
+ * Each thread has slabs of its own and a LIFO list of free objects. Objects do not change threads. The slabs go back to the
+ * kernel when the thread ends.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "../base/heap.h"
+#include "../loop/context.h"
+#include "capture.h"
+#include "overflow.h"
+
+enum { SLAB_BYTES = 256 * 1024, SLAB_OBJECTS = SLAB_BYTES / (int)sizeof(struct cosy_task) - 1 };
+
+struct slab {
+    struct slab *next;
+    size_t used; /* objects handed out at least once: the rest was never touched */
+};
+
+static __thread struct {
+    struct cosy_task *free;
+    struct slab *slabs; /* the first one may have untouched objects */
+    uint64_t last_id;
+    size_t live;
+} objects __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t thread_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void release_thread(void *unused)
+{
+    (void)unused;
+    if (objects.live > 0)
+        return; /* handles may still be used by destructors that run later: leave it to the process's end */
+    while (objects.slabs) {
+        struct slab *slab = objects.slabs;
+        objects.slabs = slab->next;
+        cosy_heap_unmap(slab, SLAB_BYTES);
+    }
+    objects.free = NULL;
+    cosy_capture_pools_clear();
+    cosy_error_thread_end();
+    cosy_overflow_thread_end();
+    cosy_stacks_release();
+}
+
+static void make_key(void) { pthread_key_create(&thread_end, release_thread); }
+
+/* The main thread runs no key destructors. */
+__attribute__((destructor)) static void release_main_thread(void) { release_thread(NULL); }
+
+static struct cosy_task *object_at(struct slab *slab, size_t index)
+{
+    return (struct cosy_task *)(void *)((char *)slab + (index + 1) * sizeof(struct cosy_task));
+}
+
+static cosy_cold struct cosy_task *untouched_object(void)
+{
+    struct slab *slab = objects.slabs;
+    if (!slab || slab->used == SLAB_OBJECTS) {
+        pthread_once(&once, make_key);
+        cosy_overflow_watch();
+        slab = cosy_heap_map(SLAB_BYTES);
+        if (!slab)
+            return NULL;
+        pthread_setspecific(thread_end, slab);
+        slab->next = objects.slabs;
+        objects.slabs = slab;
+    }
+    return object_at(slab, slab->used++);
+}
+
+struct cosy_task *cosy_object_new(void)
+{
+    struct cosy_task *object = objects.free;
+    if (likely(object))
+        objects.free = (struct cosy_task *)(void *)object->future.node.next;
+    else if (!(object = untouched_object()))
+        return NULL;
+    objects.live++;
+    memset(object, 0, sizeof *object);
+    object->id = ++objects.last_id;
+    return object;
+}
+
+void cosy_object_free(struct cosy_task *object)
+{
+    objects.live--;
+    object->future.node.state = STATE_FREE;
+    object->id = 0;
+    object->future.node.next = (struct cosy_node_ *)(void *)objects.free;
+    objects.free = object;
+}
+
+struct cosy_extra *cosy_extra_of(struct cosy_task *task)
+{
+    if (!task->extra)
+        task->extra = cosy_heap_zalloc(sizeof *task->extra);
+    return task->extra;
+}
+
+static cosy_cold void free_extra(struct cosy_extra *extra)
+{
+    cosy_heap_free(extra->name);
+    cosy_heap_free(extra->cancel_reason);
+    cosy_heap_free(extra->origin);
+    cosy_heap_free(extra);
+}
+
+static cosy_cold void report_if_unseen(struct cosy_task *task)
+{
+    if (task->future.node.state == STATE_ERROR && !(task->future.node.flags & FLAG_RETRIEVED))
+        cosy_report(task->future.loop, "Task exception was never retrieved", &task->future);
+}
+
+void cosy_task_unref(struct cosy_task *task)
+{
+    if (--task->future.node.refs > 0)
+        return;
+    if (unlikely(task->future.node.state == STATE_ERROR))
+        report_if_unseen(task);
+    if (unlikely(task->context))
+        cosy_context_slot_clear(&task->context);
+    if (unlikely(task->future.error))
+        cosy_error_drop(task->future.error);
+    if (unlikely(task->extra))
+        free_extra(task->extra);
+    cosy_object_free(task);
+}
+
+void cosy_objects_walk(void (*visit)(struct cosy_task *object, void *arg), void *arg)
+{
+    for (struct slab *slab = objects.slabs; slab; slab = slab->next)
+        for (size_t i = 0; i < slab->used; i++)
+            if (object_at(slab, i)->future.node.state != STATE_FREE)
+                visit(object_at(slab, i), arg);
+}
+
+cosy_weak cosy_task_weak(const cosy_task *task) { return (cosy_weak){task, task ? task->id : 0}; }
+
+/* The memory of a task stays a task's for the thread's life, so reading the id of one that ended is defined. */
+cosy_task *cosy_weak_task(cosy_weak weak)
+{
+    const struct cosy_task *task = weak.object;
+    if (!task || task->id != weak.id || !(task->future.node.flags & FLAG_TASK))
+        return NULL;
+    return cosy_task_ref((cosy_task *)(uintptr_t)task);
+}

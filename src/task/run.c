@@ -1,0 +1,459 @@
+/* run.c - how tasks run: from the loop to a task, from a task straight to the next, and the end of a task.
+ *
+ * A task that parks looks at the head of the ready queue itself. If another task stands there, it switches to it directly, without the
+ * loop's stack in between; a callback, or the end of the turn, takes it back to the loop. A task that ends goes further: if the next one has
+ * not begun yet and wants a stack of the same size, it begins on the very stack that has become free.
+ */
+#include <string.h>
+
+#include <cosy/log.h>
+
+#include "../loop/context.h"
+#include "../sys/arch/switch.h"
+#include "task.h"
+
+/* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
+/* What arch/yield_*.S knows of these structs. */
+_Static_assert(offsetof(struct cosy_thread, current) == 0, "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_task, future.node.next) == 0 && offsetof(struct cosy_task, future.node.kind) == 8 &&
+                   offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
+                   offsetof(struct cosy_task, future.loop) == 24,
+               "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8, "known to yield_*.S");
+_Static_assert(COSY_NODE_TASK == 1 && FLAG_MUST_CANCEL == 1 && FLAGS_SLOW_PARK == 7 && ECANCELED == 125, "known to yield_*.S");
+
+enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
+
+struct eager {
+    struct eager *outer;
+    struct cosy_task *parent; /* NULL: a callback */
+    void *sp;
+};
+static __thread struct eager *eager_now __attribute__((tls_model("initial-exec")));
+
+cosy_hidden int cosy_yield_slowly(void);
+
+static inline struct cosy_task *task_of(struct cosy_node_ *node) { return (struct cosy_task *)(void *)node; }
+
+/* ---- tools ---- */
+
+static struct cosy_stack_view *view_of(struct cosy_task *task)
+{
+    if (!task)
+        return cosy_view_of_thread();
+    return task->extra->driver ? &task->extra->driver->view : &task->extra->view;
+}
+
+void cosy_hook_task_begins(struct cosy_task *task)
+{
+    if (cosy_hooks_wanted())
+        cosy_view_open(&task->extra->view, cosy_stack_low(task->stack), cosy_stack_bytes(task->stack_class));
+}
+
+void cosy_hook_task_ended(struct cosy_task *task)
+{
+    if (cosy_hooks_wanted())
+        cosy_view_close(&task->extra->view);
+}
+
+__attribute__((no_sanitize("thread"))) void cosy_hook_leave(struct cosy_task *from, struct cosy_task *to, bool ending)
+{
+    if (cosy_hooks_wanted())
+        cosy_view_leave(view_of(from), view_of(to), ending);
+}
+
+void cosy_hook_arrived(struct cosy_task *at)
+{
+    if (cosy_hooks_wanted())
+        cosy_view_arrived(view_of(at));
+}
+
+/* ---- beginning ---- */
+
+static cosy_cold void end_before_beginning(struct cosy_task *task, int code, const char *message)
+{
+    cosy_capture_discard(task);
+    if (message)
+        task->future.error = cosy_error_new(code, message);
+    cosy_task_finish(task, code);
+}
+
+static inline void begin_on(struct cosy_task *task, char *stack)
+{
+    void *start = task->start;
+    task->future.sp = start; /* free until the first switch away: the call's place while `stack` takes its field */
+    task->stack = stack;
+    task->future.node.flags |= FLAG_BEGUN;
+    task->future.node.kind = task->future.node.flags & FLAG_HOOKED ? COSY_NODE_TASK_HOOKED : COSY_NODE_TASK;
+}
+
+/* Gives a task its stack. False when it ended instead: cancelled before its first step, or no stack to be had. */
+static bool begin(struct cosy_task *task)
+{
+    if (unlikely(task->future.node.flags & FLAG_MUST_CANCEL)) {
+        end_before_beginning(task, -ECANCELED, NULL);
+        return false;
+    }
+    if (unlikely(task->future.node.flags & FLAG_HOOKED) && !cosy_extra_of(task)) {
+        end_before_beginning(task, -ENOMEM, NULL);
+        return false;
+    }
+    char *stack = cosy_stack_take(task->stack_class);
+    if (unlikely(!stack)) {
+        end_before_beginning(task, -ENOMEM, cosy_stack_error());
+        return false;
+    }
+    begin_on(task, stack);
+    if (unlikely(task->future.node.flags & FLAG_HOOKED))
+        cosy_hook_task_begins(task);
+    return true;
+}
+
+/* ---- the end of a task, and what comes after ---- */
+
+void cosy_task_finish(struct cosy_task *task, int64_t outcome)
+{
+    uint8_t state = STATE_RESULT;
+    if (unlikely(outcome < 0))
+        state = outcome == -ECANCELED ? STATE_CANCELLED : STATE_ERROR;
+    else if (unlikely(task->future.node.flags & FLAG_MUST_CANCEL))
+        state = STATE_CANCELLED;
+    if (unlikely(task->future.error) && (state != STATE_ERROR || cosy_error_code(task->future.error) != outcome)) {
+        cosy_error_drop(task->future.error);
+        task->future.error = NULL;
+    }
+    task->start = NULL;
+    task->future.node.flags &= (uint16_t)~(FLAG_BEGUN | FLAG_MUST_CANCEL);
+    cosy_future_finish(&task->future, state, state == STATE_CANCELLED ? -ECANCELED : outcome);
+    if (unlikely(state == STATE_ERROR) && task->future.node.flags & FLAG_SPAWNED)
+        cosy_report(task->future.loop, "Task exception in a spawned task", &task->future);
+    cosy_task_unref(task);
+}
+
+/* The task whose stack is free now chooses who runs next. Returns the one that begins here; else does not return. */
+static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t stack_class)
+{
+    for (;;) {
+        struct cosy_node_ *node = loop->head;
+        if (node->kind == COSY_NODE_TASK) {
+            loop->head = node->next;
+            cosy_stack_give(stack, stack_class);
+            cosy_thread_.current = task_of(node);
+            cosy_switch_jump(task_of(node)->future.sp);
+        }
+        if (node->kind == COSY_NODE_TASK_NEW && task_of(node)->stack_class == stack_class &&
+            !(node->flags & (FLAG_MUST_CANCEL | FLAG_HOOKED))) {
+            loop->head = node->next;
+            cosy_thread_.current = task_of(node);
+            begin_on(task_of(node), stack);
+            return task_of(node);
+        }
+        if (node->kind == COSY_NODE_MARKER && cosy_loop_next_turn(loop))
+            continue;
+        cosy_stack_give(stack, stack_class);
+        cosy_thread_.current = NULL;
+        cosy_switch_jump(loop->marker.sp);
+    }
+}
+
+/* Hooked tasks always go back to where they were begun or resumed from, so that the tools see each switch. */
+static cosy_cold void *leave_hooked(struct cosy_loop *loop, struct cosy_task *me, char *stack, uint8_t stack_class)
+{
+    struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
+    struct cosy_task *to = eager ? eager->parent : NULL;
+    if (eager)
+        eager_now = eager->outer;
+    cosy_thread_.current = to;
+    cosy_hook_leave(me, to, true);
+    cosy_stack_give(stack, stack_class);
+    cosy_switch_jump(eager ? eager->sp : loop->marker.sp);
+}
+
+/* The bottom frame of every stack. Its result is where to go on: only used when an eager first step ends at once. */
+static void *task_main(void *arg)
+{
+    struct cosy_task *me = arg;
+    for (;;) {
+        if (unlikely(me->future.node.flags & FLAG_HOOKED))
+            cosy_hook_arrived(me);
+        int64_t outcome = cosy_capture_call(me, me->future.sp);
+        struct cosy_loop *loop = me->future.loop;
+        char *stack = me->stack;
+        uint8_t stack_class = me->stack_class;
+        unsigned flags = me->future.node.flags;
+        cosy_stack_check(me);
+        if (unlikely(flags & FLAG_HOOKED)) {
+            me->future.node.refs++; /* the hooks still need it while its stack is left */
+            cosy_task_finish(me, outcome);
+            leave_hooked(loop, me, stack, stack_class);
+        }
+        cosy_task_finish(me, outcome);
+        if (flags & FLAG_EAGER) {
+            struct eager *eager = eager_now;
+            eager_now = eager->outer;
+            cosy_thread_.current = eager->parent;
+            cosy_stack_give(stack, stack_class);
+            return eager->sp;
+        }
+        me = successor(loop, stack, stack_class);
+    }
+}
+
+/* ---- parking ---- */
+
+/* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. */
+static __attribute__((noinline)) void switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
+{
+    for (;;) {
+        struct cosy_node_ *node = loop->head;
+        if (node->kind == COSY_NODE_TASK) {
+            loop->head = node->next;
+            cosy_thread_.current = task_of(node);
+            cosy_switch(&me->future.sp, task_of(node)->future.sp);
+            return;
+        }
+        if (node->kind == COSY_NODE_TASK_NEW && !(node->flags & FLAG_HOOKED)) {
+            struct cosy_task *task = task_of(node);
+            loop->head = node->next;
+            if (!begin(task))
+                continue;
+            cosy_thread_.current = task;
+            cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+            return;
+        }
+        if (node->kind == COSY_NODE_MARKER && cosy_loop_next_turn(loop))
+            continue;
+        cosy_thread_.current = NULL;
+        cosy_switch(&me->future.sp, loop->marker.sp);
+        return;
+    }
+}
+
+static inline void switch_away(struct cosy_task *me)
+{
+    struct cosy_loop *loop = me->future.loop;
+    struct cosy_node_ *node = loop->head;
+    if (likely(node->kind == COSY_NODE_TASK)) {
+        loop->head = node->next;
+        cosy_thread_.current = task_of(node);
+        cosy_switch(&me->future.sp, task_of(node)->future.sp);
+    } else
+        switch_away_slowly(me, loop);
+}
+
+static cosy_cold void switch_away_watched(struct cosy_task *me)
+{
+    struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
+    bool hooked = me->future.node.flags & FLAG_HOOKED;
+    if (!eager && !hooked) {
+        switch_away(me);
+        return;
+    }
+    struct cosy_task *to = eager ? eager->parent : NULL;
+    if (eager) {
+        eager_now = eager->outer;
+        me->future.node.flags &= (uint16_t)~FLAG_EAGER;
+    }
+    cosy_thread_.current = to;
+    if (hooked)
+        cosy_hook_leave(me, to, false);
+    cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
+    if (hooked)
+        cosy_hook_arrived(me);
+}
+
+static inline int64_t arrived(struct cosy_task *me, int64_t value)
+{
+    if (likely(!(me->future.node.flags & FLAG_MUST_CANCEL)))
+        return value;
+    me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    return -ECANCELED;
+}
+
+/* A cancel that came while the task ran meets its next wait here. */
+static cosy_cold void cancel_this_wait(struct cosy_task *me, struct cosy_wait *wait)
+{
+    me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    if (!wait->kind->cancel || !wait->kind->cancel(wait, me))
+        cosy_task_wake(me, -ECANCELED);
+}
+
+int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
+{
+    me->wait = wait;
+    me->since = me->future.loop->since;
+    if (likely(!(me->future.node.flags & FLAGS_SLOW_PARK)))
+        switch_away(me);
+    else {
+        if (me->future.node.flags & FLAG_MUST_CANCEL)
+            cancel_this_wait(me, wait);
+        switch_away_watched(me);
+    }
+    return arrived(me, me->future.result);
+}
+
+int64_t cosy_park_queued(struct cosy_task *me)
+{
+    if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK))
+        switch_away_watched(me);
+    else
+        switch_away(me);
+    return arrived(me, me->future.result);
+}
+
+/* cosy_yield in assembly (arch/yield_*.S) takes the plain case; all others come here. */
+int cosy_yield_slowly(void)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_yield");
+    if (!me)
+        return -COSY_ENOTASK;
+    me->future.result = 0;
+    cosy_ready_append(me->future.loop, &me->future.node);
+    return (int)cosy_park_queued(me);
+}
+
+int cosy_timed_wait_arm(struct cosy_loop *loop, struct cosy_timed_wait *wait, cosy_ns when)
+{
+    wait->timed.node.kind = COSY_NODE_WAKE;
+    wait->timed.node.state = TIMED_ARMED;
+    return cosy_timers_add(loop->timers, &wait->timed.timer, when);
+}
+
+/* Armed, or fired but not yet run: either way it will not be called. */
+void cosy_timed_wait_disarm(struct cosy_loop *loop, struct cosy_timed_wait *wait)
+{
+    if (!cosy_timers_cancel(loop->timers, &wait->timed.timer) && wait->timed.node.state == TIMED_ARMED)
+        cosy_ready_remove(loop, &wait->timed.node);
+    wait->timed.node.state = TIMED_IDLE;
+}
+
+/* ---- from the loop ---- */
+
+static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task, bool fresh)
+{
+    cosy_ns start = loop->debug ? loop->sys->ops->now(loop->sys) : 0;
+    cosy_weak weak = cosy_task_weak(task);
+    cosy_thread_.current = task;
+    cosy_hook_leave(NULL, task, false);
+    if (fresh)
+        cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+    else
+        cosy_switch(&loop->marker.sp, task->future.sp);
+    cosy_hook_arrived(NULL);
+    if (loop->debug) {
+        cosy_ns took = loop->sys->ops->now(loop->sys) - start;
+        bool alive = task->id == weak.id;
+        if (took >= loop->slow_duration)
+            cosy_log(COSY_LOG_WARNING, "cosy: executing a step of task '%s' (%s, created at %s:%u) took %.3f seconds",
+                     alive ? cosy_task_name(task) : "(ended)", task->site->name, task->site->file, task->site->line,
+                     (double)took / 1e9);
+    }
+    if (cosy_future_is_done(&task->future) && task->future.node.state != STATE_FREE) {
+        cosy_hook_task_ended(task);
+        cosy_task_unref(task);
+    }
+}
+
+static void run_task(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    cosy_thread_.current = task_of(node);
+    cosy_switch(&loop->marker.sp, task_of(node)->future.sp);
+}
+
+static void run_hooked_task(struct cosy_loop *loop, struct cosy_node_ *node) { run_hooked(loop, task_of(node), false); }
+
+static void run_new_task(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    struct cosy_task *task = task_of(node);
+    if (!begin(task))
+        return;
+    if (unlikely(node->flags & FLAG_HOOKED)) {
+        run_hooked(loop, task, true);
+        return;
+    }
+    cosy_thread_.current = task;
+    cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+}
+
+void cosy_task_run_eagerly(struct cosy_task *task)
+{
+    if (!begin(task))
+        return;
+    struct eager eager = {.outer = eager_now, .parent = cosy_thread_.current};
+    bool hooked = task->future.node.flags & FLAG_HOOKED;
+    eager_now = &eager;
+    task->future.node.flags |= FLAG_EAGER;
+    cosy_thread_.current = task;
+    if (unlikely(hooked)) {
+        task->future.node.refs++;
+        cosy_hook_leave(eager.parent, task, false);
+    }
+    cosy_switch_start(&eager.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+    if (unlikely(hooked)) {
+        cosy_hook_arrived(eager.parent);
+        if (cosy_future_is_done(&task->future)) {
+            cosy_hook_task_ended(task);
+            cosy_task_unref(task); /* task_main's */
+        }
+        cosy_task_unref(task);
+    }
+}
+
+void cosy_task_schedule(struct cosy_task *task)
+{
+    task->future.node.kind = COSY_NODE_TASK_NEW;
+    cosy_ready_append(task->future.loop, &task->future.node);
+}
+
+/* ---- the loop's ends ---- */
+
+static void run_wake(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    (void)loop;
+    struct cosy_timed_wait *wait = container_of(node, struct cosy_timed_wait, timed.node);
+    node->state = TIMED_IDLE;
+    wait->fired(wait);
+}
+
+static void run_notify(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    (void)loop;
+    struct cosy_observer *observer = container_of(node, struct cosy_observer, node);
+    observer->future = NULL;
+    observer->notify(observer);
+}
+
+static void drop_notify(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    (void)loop;
+    if (node->kind != COSY_NODE_NOTIFY)
+        return;
+    struct cosy_observer *observer = container_of(node, struct cosy_observer, node);
+    if (observer->discard)
+        observer->discard(observer);
+}
+
+static uintptr_t *context_of_task(struct cosy_task *task) { return &task->context; }
+
+__attribute__((constructor)) static void join_the_loop_floor(void)
+{
+    cosy_node_runners[COSY_NODE_TASK] = run_task;
+    cosy_node_runners[COSY_NODE_TASK_HOOKED] = run_hooked_task;
+    cosy_node_runners[COSY_NODE_TASK_NEW] = run_new_task;
+    cosy_node_runners[COSY_NODE_WAKE] = run_wake;
+    cosy_node_runners[COSY_NODE_NOTIFY] = run_notify;
+    cosy_context_of_task = context_of_task;
+    cosy_loop_hooks.closing = cosy_tasks_close;
+    cosy_loop_hooks.discard = drop_notify;
+    cosy_loop_hooks.idle = cosy_tasks_idle;
+    cosy_loop_hooks.deadlock = cosy_tasks_deadlock;
+}
+
+/* Where the thread's own stack is free: below what the loop, or a callback that started a task eagerly, has saved. */
+void *cosy_roomy_sp(struct cosy_loop *loop)
+{
+    for (struct eager *eager = eager_now; eager; eager = eager->outer)
+        if (!eager->parent)
+            return eager->sp;
+    return loop->marker.sp;
+}

@@ -1,0 +1,232 @@
+/* stack.c - stacks: carved out of large mappings, guarded, coloured, pooled.
+ *
+ * A chunk is one mapping of at least 4 MiB, NORESERVE, cut into stacks of one class (1 KiB << class). Mapping each stack by itself would
+ * cost microseconds and, from 32,753 stacks on, meet the kernel's limit on mappings. The lowest page of each stack is a guard:
+ * MADV_GUARD_INSTALL where the kernel has it (no mapping of its own), else mprotect while a quarter of the mapping limit lasts, else
+ * a canary word that is looked at when the task ends. Stacks smaller than four pages are packed, with a canary only.
+ *
+ * Free stacks lie in an array used as a LIFO: [0, cold) have given their pages back to the kernel, [cold, count) are warm.
+ */
+#include "task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cosy/log.h>
+
+#include "../base/heap.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum { CHUNK_BYTES = 4 << 20, PAGE = 4096, KEEP_WARM = 64, GUARDED_FROM_CLASS = 4, MPROTECT_BUDGET = 16384 };
+static const uint64_t canary = UINT64_C(0xc05f57ac0c0ffee5);
+
+struct chunk {
+    struct chunk *next;
+    char *low;
+    size_t bytes, used; /* used: bytes carved from the low end */
+};
+
+struct pool {
+    char **free;
+    size_t count, cold, room;
+    size_t taken, taken_peak; /* stacks in use now, and the most since the last idle look */
+    struct chunk *chunks;     /* the first one may have room left */
+};
+
+static __thread struct pool pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
+static __thread char why[160];
+
+/* How guards are made, found out once: 1 MADV_GUARD_INSTALL, 2 mprotect, 3 canary only. */
+static _Atomic int guard_way;
+static _Atomic long mprotect_left = MPROTECT_BUDGET;
+
+uint8_t cosy_stack_class(size_t bytes)
+{
+    if (bytes == 0)
+        return COSY_STACK_CLASS_DEFAULT;
+    uint8_t stack_class = 0;
+    while (stack_class < COSY_STACK_CLASSES - 1 && cosy_stack_bytes(stack_class) < bytes)
+        stack_class++;
+    return stack_class;
+}
+
+static bool has_canary(const char *stack) { return (uintptr_t)stack & 1; }
+
+const char *cosy_stack_error(void) { return why; }
+
+static cosy_cold void complain(const char *what, size_t bytes)
+{
+    snprintf(why, sizeof why, "no memory for a stack of %zu bytes: %s", bytes, what);
+}
+
+static void place_canary(char *low) { *(volatile uint64_t *)(void *)low = canary; }
+
+/* Makes the lowest page of a stack a guard, where that is still possible. */
+static bool guard(char *low)
+{
+    int way = guard_way;
+    /* Tools read whole mappings and would fall into guards that the mapping does not show. */
+    if (way <= 1 && !cosy_hooks_wanted()) {
+        if (madvise(low, PAGE, MADV_GUARD_INSTALL) == 0) {
+            guard_way = 1;
+            return true;
+        }
+        guard_way = way = 2;
+    }
+    if (way != 3) {
+        if (atomic_fetch_sub(&mprotect_left, 1) > 0 && mprotect(low, PAGE, PROT_NONE) == 0)
+            return true;
+        if (atomic_exchange(&guard_way, 3) != 3)
+            cosy_log(COSY_LOG_WARNING, "cosy: too many mappings for more guard pages (vm.max_map_count): further stacks are "
+                                       "protected by a canary only");
+    }
+    return false;
+}
+
+void cosy_stack_check(struct cosy_task *task)
+{
+    if (likely(!has_canary(task->stack)))
+        return;
+    const uint64_t *word = (const uint64_t *)(void *)cosy_stack_low(task->stack);
+    if (unlikely(*word != canary)) {
+        fprintf(stderr, "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u): the canary of its %zu-byte stack is gone\n",
+                cosy_task_name(task), task->site->name, task->site->file, task->site->line,
+                cosy_stack_bytes(task->stack_class));
+        abort();
+    }
+}
+
+static struct chunk *chunk_new(struct pool *pool, size_t each)
+{
+    size_t bytes = each * 2 > CHUNK_BYTES ? each : CHUNK_BYTES;
+    struct chunk *chunk = cosy_heap_alloc(sizeof *chunk);
+    char *low = chunk ? cosy_heap_map(bytes) : NULL;
+    if (!low) {
+        cosy_heap_free(chunk);
+        complain("the system has none left, or the process has too many mappings (vm.max_map_count) or too much address space "
+                 "(ulimit -v)", each);
+        return NULL;
+    }
+    /* A sparse stack must not be backed by a 2 MiB page; a dense one may be. */
+    if (each >= 4 * PAGE)
+        madvise(low, bytes, MADV_NOHUGEPAGE);
+    *chunk = (struct chunk){.next = pool->chunks, .low = low, .bytes = bytes};
+    pool->chunks = chunk;
+    cosy_hook_stacks_mapped(low, bytes, each);
+    return chunk;
+}
+
+static cosy_cold char *carve(struct pool *pool, uint8_t stack_class)
+{
+    size_t each = cosy_stack_bytes(stack_class);
+    struct chunk *chunk = pool->chunks;
+    if (!chunk || chunk->bytes - chunk->used < each) {
+        chunk = chunk_new(pool, each);
+        if (!chunk)
+            return NULL;
+    }
+    char *low = chunk->low + chunk->used;
+    chunk->used += each;
+    if (stack_class >= GUARDED_FROM_CLASS && guard(low))
+        return low;
+    place_canary(low);
+    return low + 1;
+}
+
+char *cosy_stack_take(uint8_t stack_class)
+{
+    struct pool *pool = &pools[stack_class];
+    char *low;
+    if (likely(pool->count > 0)) {
+        low = pool->free[--pool->count];
+        if (unlikely(pool->count < pool->cold)) {
+            pool->cold = pool->count;
+            if (has_canary(low))
+                place_canary(cosy_stack_low(low));
+        }
+    } else if (!(low = carve(pool, stack_class)))
+        return NULL;
+    if (++pool->taken > pool->taken_peak)
+        pool->taken_peak = pool->taken;
+    return low;
+}
+
+static cosy_cold bool make_room(struct pool *pool)
+{
+    size_t room = pool->room ? 2 * pool->room : 64;
+    char **more = cosy_heap_resize(pool->free, room * sizeof(*more));
+    if (!more)
+        return false;
+    pool->free = more;
+    pool->room = room;
+    return true;
+}
+
+void cosy_stack_give(char *stack, uint8_t stack_class)
+{
+    struct pool *pool = &pools[stack_class];
+    pool->taken--;
+    /* Without memory to remember it the stack is lost until its chunk is unmapped: it cannot be handed out twice. */
+    if (unlikely(pool->count == pool->room) && !make_room(pool))
+        return;
+    pool->free[pool->count++] = stack;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t left = (uintptr_t) * (char *const *)a, right = (uintptr_t) * (char *const *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* One madvise per run of neighbours. Guards survive it. Packed stacks share pages, so theirs are left alone. */
+static void cool(struct pool *pool, size_t each, size_t until)
+{
+    qsort(pool->free + pool->cold, until - pool->cold, sizeof(char *), by_address);
+    for (size_t i = pool->cold; i < until;) {
+        size_t n = 1;
+        while (i + n < until && cosy_stack_low(pool->free[i + n]) == cosy_stack_low(pool->free[i]) + n * each)
+            n++;
+        madvise(cosy_stack_low(pool->free[i]), n * each, MADV_DONTNEED);
+        i += n;
+    }
+    pool->cold = until;
+}
+
+void cosy_stacks_idle(void)
+{
+    for (uint8_t c = GUARDED_FROM_CLASS; c < COSY_STACK_CLASSES; c++) {
+        struct pool *pool = &pools[c];
+        size_t keep = pool->taken_peak / 4 > KEEP_WARM ? pool->taken_peak / 4 : KEEP_WARM;
+        size_t warm = pool->count - pool->cold;
+        if (warm > 2 * keep)
+            cool(pool, cosy_stack_bytes(c), pool->count - keep);
+        pool->taken_peak = (pool->taken_peak + pool->taken) / 2;
+    }
+}
+
+static void pool_release(struct pool *pool)
+{
+    if (pool->taken > 0)
+        return;
+    while (pool->chunks) {
+        struct chunk *chunk = pool->chunks;
+        pool->chunks = chunk->next;
+        cosy_hook_stacks_unmapped(chunk->low, chunk->bytes);
+        cosy_heap_unmap(chunk->low, chunk->bytes);
+        cosy_heap_free(chunk);
+    }
+    cosy_heap_free(pool->free);
+    *pool = (struct pool){0};
+}
+
+void cosy_stacks_release(void)
+{
+    for (size_t c = 0; c < COSY_STACK_CLASSES; c++)
+        pool_release(&pools[c]);
+}

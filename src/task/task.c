@@ -1,0 +1,362 @@
+/* task.c - tasks as their users see them: creation, cancellation, names, lists. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cosy/log.h>
+
+#include "../base/heap.h"
+#include "../loop/context.h"
+#include "../sys/arch/switch.h"
+#include "task.h"
+
+/* ---- creation ---- */
+
+static cosy_cold struct cosy_task *creation_failed(struct cosy_task *object, int error, const char *message)
+{
+    if (message)
+        cosy_log(COSY_LOG_ERROR, "cosy: %s: coroutine '%s' created at %s:%u", message, object->site->name, object->site->file,
+                 object->site->line);
+    if (object) {
+        cosy_capture_discard(object);
+        cosy_task_unref(object);
+    }
+    cosy_set_creation_error(error);
+    return NULL;
+}
+
+static cosy_cold int apply_options(struct cosy_task *task, const struct cosy_task_options *options)
+{
+    if (options->stack_size > cosy_stack_bytes(COSY_STACK_CLASSES - 1))
+        return -EINVAL;
+    task->stack_class = cosy_stack_class(options->stack_size);
+    if (options->context)
+        task->context = cosy_context_slot_share(options->context);
+    return options->name ? cosy_task_set_name(task, options->name) : 0;
+}
+
+/* The loop that a new task belongs to, or NULL with the reason. */
+static struct cosy_loop *home_of(const struct cosy_task_options *options, int *ret_error, const char **ret_message)
+{
+    struct cosy_loop *running = cosy_thread_.loop, *loop = options && options->loop ? options->loop : running;
+    if (!loop) {
+        *ret_error = -COSY_ENOLOOP;
+        *ret_message = "no running event loop to create a task in";
+    } else if (loop->closed) {
+        *ret_error = -COSY_ECLOSED;
+        *ret_message = "cannot create a task in a closed loop";
+    } else if (loop != running && (loop->running || (options && options->eager_start))) {
+        *ret_error = loop->running ? -COSY_ETHREAD : -COSY_ENOLOOP;
+        *ret_message = loop->running ? "a task cannot be created in a loop that runs in another thread"
+                                     : "an eager task needs its loop to be running";
+    } else
+        return loop;
+    return NULL;
+}
+
+static cosy_cold cosy_task *create_in(cosy_coro *coro, const struct cosy_task_options *options, unsigned flags)
+{
+    int error;
+    const char *message = NULL;
+    struct cosy_task *task = cosy_coro_take(coro, &error);
+    if (!task) {
+        cosy_set_creation_error(error);
+        if (error == -COSY_EAWAITED)
+            cosy_log(COSY_LOG_ERROR, "cosy: cannot reuse an already awaited coroutine");
+        return NULL;
+    }
+    struct cosy_loop *loop = home_of(options, &error, &message);
+    if (!loop)
+        return creation_failed(task, error, message);
+    error = options ? apply_options(task, options) : 0;
+    if (error < 0)
+        return creation_failed(task, error, error == -EINVAL ? "stack_size is larger than any stack" : NULL);
+    loop->has_tasks = true;
+    task->future.loop = loop;
+    task->future.node.state = STATE_PENDING;
+    task->future.node.flags |= (uint16_t)(FLAG_TASK | flags);
+    task->future.node.refs = 2;
+    if (loop->debug || cosy_hooks_wanted())
+        task->future.node.flags |= FLAG_HOOKED;
+    if (cosy_thread_.current)
+        task->parent = cosy_thread_.current->id;
+    if (!task->context)
+        task->context = cosy_context_slot_copy(*cosy_context_here());
+    if (options && options->eager_start)
+        cosy_task_run_eagerly(task);
+    else
+        cosy_task_schedule(task);
+    return task;
+}
+
+/* The usual case by itself: a coroutine just made, no options, from a task, nobody watching. */
+static inline cosy_task *create_plainly(cosy_coro *coro, unsigned flags, bool eager)
+{
+    struct cosy_task *me = cosy_thread_.current;
+    int error;
+    if (unlikely(!me || me->future.node.flags & FLAG_HOOKED || me->future.loop->debug))
+        return NULL;
+    struct cosy_task *task = cosy_coro_take(coro, &error);
+    if (unlikely(!task))
+        return NULL;
+    struct cosy_loop *loop = me->future.loop;
+    task->future.loop = loop;
+    task->future.node.state = STATE_PENDING;
+    task->future.node.flags |= (uint16_t)(FLAG_TASK | flags);
+    task->future.node.refs = 2;
+    task->parent = me->id;
+    if (unlikely(me->context))
+        task->context = cosy_context_slot_copy(me->context);
+    if (eager)
+        cosy_task_run_eagerly(task);
+    else
+        cosy_task_schedule(task);
+    return task;
+}
+
+static bool only_eager(const struct cosy_task_options *options)
+{
+    return options->eager_start && !options->name && !options->stack_size && !options->context && !options->loop;
+}
+
+cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task_options *options)
+{
+    cosy_task *task = NULL;
+    if (likely(!options || only_eager(options)))
+        task = create_plainly(coro, 0, options != NULL);
+    return likely(task != NULL) ? task : create_in(coro, options, 0);
+}
+
+int cosy_spawn_(cosy_coro *coro, const struct cosy_task_options *options)
+{
+    cosy_task *task = options ? NULL : create_plainly(coro, FLAG_SPAWNED, false);
+    if (!task)
+        task = create_in(coro, options, FLAG_SPAWNED);
+    if (!task)
+        return cosy_creation_error();
+    cosy_task_unref(task);
+    return 0;
+}
+
+struct cosy_future *cosy_as_future(int kind, void *what, int *ret_error)
+{
+    cosy_task *task;
+    switch (kind) {
+    case COSY_AWAITED_TASK:
+    case COSY_AWAITED_FUTURE:
+        *ret_error = cosy_creation_error();
+        return cosy_future_ref(what);
+    case COSY_AWAITED_CORO:
+        task = cosy_task_from_(what, NULL);
+        *ret_error = task ? 0 : cosy_creation_error();
+        return task ? &task->future : NULL;
+    default:
+        *ret_error = -EINVAL;
+        return NULL;
+    }
+}
+
+/* ---- cancellation ---- */
+
+static cosy_cold void note_canceller(struct cosy_task *task, const char *reason)
+{
+    struct cosy_task *by = cosy_task_here();
+    if (!reason && !by)
+        return;
+    struct cosy_extra *extra = cosy_extra_of(task);
+    if (!extra)
+        return;
+    extra->canceller = by ? by->id : 0;
+    cosy_heap_free(extra->cancel_reason);
+    extra->cancel_reason = reason ? cosy_heap_strdup(reason) : NULL;
+}
+
+bool cosy_task_cancel_with(cosy_task *task, const char *reason)
+{
+    if (!task || cosy_future_is_done(&task->future))
+        return false;
+    if (task->cancels < UINT16_MAX)
+        task->cancels++;
+    note_canceller(task, reason);
+    struct cosy_wait *wait = task->wait;
+    if (!wait || task == cosy_task_here()) {
+        task->future.node.flags |= FLAG_MUST_CANCEL;
+        return true;
+    }
+    if (!wait->kind->cancel || !wait->kind->cancel(wait, task))
+        cosy_task_wake(task, -ECANCELED);
+    return true;
+}
+
+bool cosy_task_cancel(cosy_task *task) { return cosy_task_cancel_with(task, NULL); }
+
+int cosy_task_cancelling(const cosy_task *task) { return task ? task->cancels : 0; }
+
+int cosy_task_uncancel(cosy_task *task)
+{
+    if (!task)
+        return -EINVAL;
+    if (task->cancels > 0 && --task->cancels == 0)
+        task->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    return task->cancels;
+}
+
+const char *cosy_task_cancel_reason(const cosy_task *task)
+{
+    return task && task->extra && task->extra->cancel_reason ? task->extra->cancel_reason : "";
+}
+
+/* ---- one task ---- */
+
+cosy_task *cosy_current_task(void) { return cosy_task_here(); }
+
+cosy_task *cosy_task_ref(cosy_task *task)
+{
+    if (task)
+        task->future.node.refs++;
+    return task;
+}
+
+void cosy_task_drop(cosy_task *task)
+{
+    if (task)
+        cosy_task_unref(task);
+}
+
+bool cosy_task_done(const cosy_task *task) { return task && cosy_future_is_done(&task->future); }
+bool cosy_task_cancelled(const cosy_task *task) { return task && task->future.node.state == STATE_CANCELLED; }
+int cosy_task_result(cosy_task *task, int64_t *ret_result) { return cosy_future_result(&task->future, ret_result); }
+int cosy_task_error(cosy_task *task) { return cosy_future_error(&task->future); }
+
+int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context)
+{
+    return cosy_future_add_done_callback(&task->future, callback, arg, context);
+}
+
+/* "Task-7" is only written when somebody asks: into the task's own extra, so that it lives as long. */
+const char *cosy_task_name(const cosy_task *task)
+{
+    char text[32];
+    if (!task)
+        return "";
+    if (task->extra && task->extra->name)
+        return task->extra->name;
+    snprintf(text, sizeof text, "Task-%llu", (unsigned long long)task->id);
+    return cosy_task_set_name((cosy_task *)(uintptr_t)task, text) == 0 ? task->extra->name : "Task";
+}
+
+int cosy_task_set_name(cosy_task *task, const char *name)
+{
+    struct cosy_extra *extra = task && name ? cosy_extra_of(task) : NULL;
+    char *copy = extra ? cosy_heap_strdup(name) : NULL;
+    if (!copy)
+        return task && name ? -ENOMEM : -EINVAL;
+    cosy_heap_free(extra->name);
+    extra->name = copy;
+    return 0;
+}
+
+uint64_t cosy_task_id(const cosy_task *task) { return task ? task->id : 0; }
+cosy_loop *cosy_task_loop(const cosy_task *task) { return task->future.loop; }
+const char *cosy_task_function(const cosy_task *task) { return task->site->name; }
+uint64_t cosy_task_parent_id(const cosy_task *task) { return task->parent; }
+size_t cosy_task_stack_size(const cosy_task *task) { return cosy_stack_bytes(task->stack_class); }
+
+void cosy_task_site(const cosy_task *task, const char **ret_file, unsigned *ret_line, const char **ret_func)
+{
+    if (ret_file)
+        *ret_file = task->site->file;
+    if (ret_line)
+        *ret_line = task->site->line;
+    if (ret_func)
+        *ret_func = task->site->func;
+}
+
+/* ---- all tasks ---- */
+
+struct collection {
+    struct cosy_loop *loop;
+    struct cosy_task **tasks;
+    size_t room, count;
+};
+
+static void collect(struct cosy_task *object, void *arg)
+{
+    struct collection *collection = arg;
+    if (object->future.node.state != STATE_PENDING || object->future.loop != collection->loop)
+        return;
+    if (collection->count < collection->room)
+        collection->tasks[collection->count] = object;
+    collection->count++;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t left = (*(struct cosy_task *const *)a)->id, right = (*(struct cosy_task *const *)b)->id;
+    return left < right ? -1 : left > right;
+}
+
+size_t cosy_all_tasks(cosy_loop *loop, cosy_task **tasks, size_t room)
+{
+    struct collection collection = {loop ? loop : cosy_thread_.loop, tasks, room, 0};
+    if (!collection.loop)
+        return 0;
+    cosy_objects_walk(collect, &collection);
+    size_t written = collection.count < room ? collection.count : room;
+    if (written > 1)
+        qsort(tasks, written, sizeof(*tasks), by_id);
+    return collection.count;
+}
+
+/* ---- the loop's turning points ---- */
+
+static void abandon(struct cosy_task *task)
+{
+    cosy_report(task->future.loop, "Task was destroyed but it is pending", &task->future);
+    task->future.node.flags &= (uint16_t)~FLAG_RETRIEVED;
+    if (task->wait && task->wait->kind->abandon)
+        task->wait->kind->abandon(task->wait);
+    task->wait = NULL;
+    if (task->future.node.flags & FLAG_BEGUN)
+        cosy_stack_give(task->stack, task->stack_class);
+    else
+        cosy_capture_discard(task);
+    if (task->future.node.flags & FLAG_HOOKED && task->future.node.flags & FLAG_BEGUN)
+        cosy_hook_task_ended(task);
+    cosy_task_finish(task, -ECANCELED);
+}
+
+static void close_object(struct cosy_task *object, void *arg)
+{
+    struct cosy_loop *loop = arg;
+    if (object->future.loop != loop)
+        return;
+    if (object->future.node.state == STATE_PENDING)
+        abandon(object);
+    else if (object->future.node.state == STATE_ERROR && !(object->future.node.flags & FLAG_RETRIEVED))
+        cosy_report(loop, "Task exception was never retrieved", &object->future);
+    else if (object->future.node.state == STATE_CREATED)
+        cosy_coro_never_awaited(object);
+}
+
+void cosy_tasks_close(struct cosy_loop *loop) { cosy_objects_walk(close_object, loop); }
+
+void cosy_tasks_idle(struct cosy_loop *loop)
+{
+    (void)loop;
+    cosy_stacks_idle();
+}
+
+/* ---- the loop's stack for deep calls ---- */
+
+void cosy_on_big_stack(void (*fn)(void *arg), void *arg)
+{
+    struct cosy_task *me = cosy_task_here();
+    if (!me || me->future.node.flags & FLAG_HOOKED || me->stack_class > COSY_STACK_CLASS_DEFAULT) {
+        fn(arg);
+        return;
+    }
+    /* Below what the loop has saved there, past the red zone. */
+    uintptr_t top = ((uintptr_t)cosy_roomy_sp(me->future.loop) - 256) & ~(uintptr_t)63;
+    cosy_switch_hop(fn, arg, (void *)top);
+}
