@@ -20,7 +20,7 @@ struct cosy_site_ {
     const char *file, *func;
     unsigned line;
     uint8_t result; /* how the result register is read: bytes, + 16 when signed; 0: void */
-    uint8_t wide;   /* more registers and stack than the small block holds */
+    uint8_t capture; /* what must be kept of the registers: 0 nothing, 1 integers, 2 any two arguments, 3 everything */
 };
 
 typedef void (*cosy_fn_)(void);
@@ -49,6 +49,38 @@ typedef void (*cosy_fn_)(void);
              char *: ((char)-1 < 0 ? 17 : 1), _Bool *: 1, unsigned char *: 1, unsigned short *: 2,             \
              unsigned *: 4, unsigned long *: 8, unsigned long long *: 8, default: 99)
 
+/* True when fn takes exactly these argument types: then nothing is converted, and all-integer arguments need integer registers only.
+ * The comma turns arrays and functions into pointers, as a call does. */
+#define COSY_RVALUE_(x) __typeof__((void)0, (x))
+#define COSY_TYPES_0_() void
+#define COSY_TYPES_1_(a) COSY_RVALUE_(a)
+#define COSY_TYPES_2_(a, ...) COSY_RVALUE_(a), COSY_TYPES_1_(__VA_ARGS__)
+#define COSY_TYPES_3_(a, ...) COSY_RVALUE_(a), COSY_TYPES_2_(__VA_ARGS__)
+#define COSY_TYPES_4_(a, ...) COSY_RVALUE_(a), COSY_TYPES_3_(__VA_ARGS__)
+#define COSY_TYPES_5_(a, ...) COSY_RVALUE_(a), COSY_TYPES_4_(__VA_ARGS__)
+#define COSY_TYPES_6_(a, ...) COSY_RVALUE_(a), COSY_TYPES_5_(__VA_ARGS__)
+#define COSY_IS_WORD_(x) (sizeof(COSY_RVALUE_(x)) <= 8 && __builtin_classify_type(x) != 8 && __builtin_classify_type(x) < 9)
+#define COSY_WORDS_1_(a) COSY_IS_WORD_(a)
+#define COSY_WORDS_2_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_1_(__VA_ARGS__)
+#define COSY_WORDS_3_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_2_(__VA_ARGS__)
+#define COSY_WORDS_4_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_3_(__VA_ARGS__)
+#define COSY_WORDS_5_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_4_(__VA_ARGS__)
+#define COSY_WORDS_6_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_5_(__VA_ARGS__)
+#define COSY_INTEGERS_(fn, R, n, ...)                                                                          \
+    (COSY_CAT_(COSY_CAT_(COSY_WORDS_, n), _)(__VA_ARGS__) &&                                                   \
+     __builtin_types_compatible_p(__typeof__(*&*(fn)), R(COSY_CAT_(COSY_CAT_(COSY_TYPES_, n), _)(__VA_ARGS__))))
+#define COSY_CAPTURE_KIND_0_(fn, R, sum, ...) 0
+#define COSY_CAPTURE_KIND_1_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 1, __VA_ARGS__) ? 1 : (sum) > 8 ? 3 : 2)
+#define COSY_CAPTURE_KIND_2_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 2, __VA_ARGS__) ? 1 : (sum) > 16 ? 3 : 2)
+#define COSY_CAPTURE_KIND_3_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 3, __VA_ARGS__) ? 1 : 3)
+#define COSY_CAPTURE_KIND_4_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 4, __VA_ARGS__) ? 1 : 3)
+#define COSY_CAPTURE_KIND_5_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 5, __VA_ARGS__) ? 1 : 3)
+#define COSY_CAPTURE_KIND_6_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 6, __VA_ARGS__) ? 1 : 3)
+#define COSY_CAPTURE_KIND_7_(fn, R, sum, ...) 3
+#define COSY_CAPTURE_KIND_8_(fn, R, sum, ...) 3
+#define COSY_CAPTURE_KIND_9_(fn, R, sum, ...) 3
+#define COSY_CAPTURE_KIND_10_(fn, R, sum, ...) 3
+
 #if defined(__aarch64__)
 #define COSY_ARGUMENTS_FIT_(n, sum) ((sum) <= 128 && ((n) > 8 || (sum) <= 16 * (n)))
 #else
@@ -56,25 +88,26 @@ typedef void (*cosy_fn_)(void);
 #endif
 
 /* A pointer to the static description of this call. */
-#define COSY_SITE_(fn, ARGS, n, sum) COSY_SITE_2_(fn, ARGS, n, sum, COSY_CAT_(cosy_t_, __COUNTER__))
-#define COSY_SITE_2_(fn, ARGS, n, sum, T)                                                                      \
+#define COSY_SITE_(fn, n, sum, ...) COSY_SITE_2_(fn, n, sum, COSY_CAT_(cosy_t_, __COUNTER__), __VA_ARGS__)
+#define COSY_SITE_2_(fn, n, sum, T, ...)                                                                       \
     __extension__({                                                                                            \
-        typedef __typeof__((fn)ARGS) T;                                                                        \
+        typedef __typeof__((fn)(__VA_ARGS__)) T;                                                               \
         _Static_assert(COSY_RESULT_CODE_(T) != 99, "cosy: an async function returns an integer or void");      \
         _Static_assert(COSY_ARGUMENTS_FIT_(n, sum), "cosy: too many bytes of arguments; pass a pointer");      \
         static const struct cosy_site_ COSY_CAT_(T, s) = {                                                     \
-            #fn, __FILE__, __func__, __LINE__, COSY_RESULT_CODE_(T), (n) > 2 || (sum) > 8 * (n)};              \
+            #fn, __FILE__, __func__, __LINE__, COSY_RESULT_CODE_(T),                                           \
+            COSY_CAT_(COSY_CAT_(COSY_CAPTURE_KIND_, n), _)(fn, T, sum, __VA_ARGS__)};                          \
         &COSY_CAT_(T, s);                                                                                      \
     })
 
 /* The captured call itself: an expression, so that compound literals among the arguments live as long as the caller's block. */
-#define COSY_CAPTURE_(fn, n, ...)                                                                              \
+#define COSY_CAPTURE_(fn, n, ...) (COSY_CAPTURED_(fn, n, __VA_ARGS__), cosy_captured_())
+#define COSY_CAPTURED_(fn, n, ...)                                                                             \
     ((void)((__typeof__(&*(fn)))cosy_capture_begin_(                                                           \
-         COSY_SITE_(fn, (__VA_ARGS__), n, COSY_CAT_(COSY_CAT_(COSY_SUM_, n), _)(__VA_ARGS__)),                 \
-         (cosy_fn_)(fn)))(__VA_ARGS__),                                                                        \
-     cosy_captured_())
+         COSY_SITE_(fn, n, COSY_CAT_(COSY_CAT_(COSY_SUM_, n), _)(__VA_ARGS__), __VA_ARGS__),                   \
+         (cosy_fn_)(fn)))(__VA_ARGS__))
 
-#define COSY_CALL_0_(fn) cosy_call_plain_(COSY_SITE_(fn, (), 0, 0), (cosy_fn_)(fn))
+#define COSY_CALL_0_(fn) cosy_call_plain_(COSY_SITE_(fn, 0, 0, ), (cosy_fn_)(fn))
 #define COSY_CALL_1_(fn, ...) COSY_CAPTURE_(fn, 1, __VA_ARGS__)
 #define COSY_CALL_2_(fn, ...) COSY_CAPTURE_(fn, 2, __VA_ARGS__)
 #define COSY_CALL_3_(fn, ...) COSY_CAPTURE_(fn, 3, __VA_ARGS__)

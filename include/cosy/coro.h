@@ -33,7 +33,7 @@ typedef struct cosy_coro cosy_coro;
 
 /* The plain base for ports and foreign callers: fn(copy) with a private copy of `size` bytes at `block`, aligned to 16. */
 #define cosy_call_block(fn, block, size) cosy_call_block_(COSY_SITE_BLOCK_(fn), (fn), (block), (size))
-#define COSY_SITE_BLOCK_(fn) COSY_SITE_(fn, ((void *)0), 1, 8)
+#define COSY_SITE_BLOCK_(fn) COSY_SITE_(fn, 1, 8, (void *)0)
 cosy_coro *cosy_call_block_(const struct cosy_site_ *site, int (*fn)(void *), const void *block, size_t size);
 
 /* Frame states, as inspect.getcoroutinestate tells them. */

@@ -94,13 +94,14 @@ cosy_ns cosy_loop_time(cosy_loop *loop);
 
 /* One registered callback. Its fields are private; it is public so that an embedder can place it in memory of
  * its own (cosy_handle_init). Callbacks made by cosy_call_* live in memory of the loop and are counted. */
+struct cosy_node_ {
+    struct cosy_node_ *next;
+    uint8_t kind, state;
+    uint16_t flags;
+    uint32_t refs;
+};
 typedef struct cosy_handle {
-    struct cosy_node_ {
-        struct cosy_node_ *next;
-        uint8_t kind, state;
-        uint16_t flags;
-        uint32_t refs;
-    } node_;
+    struct cosy_node_ node_;
     struct {
         void *slot;
         cosy_ns when;

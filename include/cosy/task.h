@@ -47,23 +47,38 @@ struct cosy_task_options {
 /* Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller. NULL when it could
  * not be made (no memory, no running loop); whatever takes that NULL returns the reason. Must be kept, awaited or dropped: for a task
  * that nobody asks about again, use cosy_spawn. */
-#define cosy_create_task(...) cosy_task_from_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
+#define cosy_create_task(...)                                                                                  \
+    COSY_CREATE_N_(COSY_NARG_(__VA_ARGS__), (const struct cosy_task_options *)0, __VA_ARGS__)
 #define cosy_create_task_with(options, ...)                                                                    \
-    cosy_task_from_(cosy_call(__VA_ARGS__), &(const struct cosy_task_options){.struct_size =                   \
-                                                sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+    COSY_CREATE_N_(COSY_NARG_(__VA_ARGS__), COSY_TASK_OPTIONS_(options), __VA_ARGS__)
+#define COSY_TASK_OPTIONS_(options)                                                                            \
+    (&(const struct cosy_task_options){.struct_size = sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+#define COSY_CREATE_N_(n, options, ...) COSY_CAT_(COSY_CAT_(COSY_CREATE_, n), _)(options, __VA_ARGS__)
+#define COSY_CREATE_0_(options, fn) cosy_create_plain_(COSY_SITE_(fn, 0, 0, ), (cosy_fn_)(fn), options)
+#define COSY_CREATE_1_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 1, __VA_ARGS__)
+#define COSY_CREATE_2_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 2, __VA_ARGS__)
+#define COSY_CREATE_3_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 3, __VA_ARGS__)
+#define COSY_CREATE_4_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 4, __VA_ARGS__)
+#define COSY_CREATE_5_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 5, __VA_ARGS__)
+#define COSY_CREATE_6_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 6, __VA_ARGS__)
+#define COSY_CREATE_7_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 7, __VA_ARGS__)
+#define COSY_CREATE_8_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 8, __VA_ARGS__)
+#define COSY_CREATE_9_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 9, __VA_ARGS__)
+#define COSY_CREATE_10_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 10, __VA_ARGS__)
+#define COSY_CREATE_CAPTURED_(options, fn, n, ...) (COSY_CAPTURED_(fn, n, __VA_ARGS__), cosy_create_captured_(options))
+cosy_must_use cosy_task *cosy_create_plain_(const struct cosy_site_ *site, cosy_fn_ fn, const struct cosy_task_options *options);
+cosy_must_use cosy_task *cosy_create_captured_(const struct cosy_task_options *options);
 
 /* The same for a coroutine, which it takes. */
 #define cosy_task_from(coro) cosy_task_from_((coro), (const struct cosy_task_options *)0)
 #define cosy_task_from_with(options, coro)                                                                     \
-    cosy_task_from_((coro), &(const struct cosy_task_options){.struct_size = sizeof(struct cosy_task_options), \
-                                                              COSY_UNWRAP_ options})
+    cosy_task_from_((coro), COSY_TASK_OPTIONS_(options))
 cosy_must_use cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task_options *options);
 
 /* Fire and forget: 0, or why it could not be started. An error of the task goes to the exception handler as it ends. */
 #define cosy_spawn(...) cosy_spawn_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
 #define cosy_spawn_with(options, ...)                                                                          \
-    cosy_spawn_(cosy_call(__VA_ARGS__), &(const struct cosy_task_options){.struct_size =                       \
-                                            sizeof(struct cosy_task_options), COSY_UNWRAP_ options})
+    cosy_spawn_(cosy_call(__VA_ARGS__), COSY_TASK_OPTIONS_(options))
 int cosy_spawn_(cosy_coro *coro, const struct cosy_task_options *options);
 
 /* ---- waiting ---- */

@@ -23,22 +23,30 @@ struct gathering {
     size_t count, pending, pending_ours;
     struct cosy_future *failed; /* the first one that failed */
     int first_error;
-    bool return_exceptions, cancelled, waiting;
+    bool return_exceptions, waiting;
+    bool cancelled;      /* the children were asked to stop: the answer, if none of them fails */
+    bool cancelled_late; /* after the answer was known, or when nothing could be stopped: the answer in any case */
     char name[32];
 };
 
 static struct gathering *gathering_of(struct cosy_wait *wait) { return container_of(wait, struct gathering, wait); }
 
+/* The answer is an error already; all that is still waited for is the caller's frame. */
+static bool is_decided(const struct gathering *gathering) { return gathering->first_error && !gathering->return_exceptions; }
+
 static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     struct gathering *gathering = gathering_of(wait);
-    bool any = false;
+    bool decided = is_decided(gathering), any = false;
     (void)task;
-    for (size_t i = 0; i < gathering->count; i++)
-        if (gathering->children[i].observer.future)
-            any |= cosy_future_cancel(gathering->children[i].future);
-    gathering->cancelled |= any;
-    return any || gathering->pending > 0;
+    for (size_t i = 0; i < gathering->count; i++) {
+        struct child *child = &gathering->children[i];
+        if (child->observer.future && (child->ours || !decided))
+            any |= cosy_future_cancel(child->future);
+    }
+    gathering->cancelled = true;
+    gathering->cancelled_late |= decided || !any;
+    return true; /* something is pending, or nobody would wait here */
 }
 
 static const char *gather_name(struct cosy_wait *wait)
@@ -61,8 +69,7 @@ static const struct cosy_wait_kind gather_kind = {
 /* Nothing more to wait for: all are done, or it failed and only handles are left. */
 static bool is_complete(const struct gathering *gathering)
 {
-    bool may_leave = gathering->first_error && !gathering->return_exceptions && !gathering->cancelled;
-    return gathering->pending == 0 || (may_leave && gathering->pending_ours == 0);
+    return gathering->pending == 0 || (is_decided(gathering) && gathering->pending_ours == 0);
 }
 
 static void note_outcome(struct gathering *gathering, struct child *child)
@@ -91,38 +98,59 @@ static void child_done(struct cosy_observer *observer)
     }
 }
 
-static void begin_child(struct gathering *gathering, struct child *child, const struct cosy_awaited_ *item)
+/* The same coroutine given before in this call stands for the same child. */
+static struct cosy_future *earlier_child(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index)
 {
-    int error = 0;
-    *child = (struct child){.of = gathering, .ours = item->kind == COSY_AWAITED_CORO};
+    int error;
+    if (cosy_coro_take(items[index].what, &error) || error != -COSY_EAWAITED)
+        return NULL;
+    for (size_t i = 0; i < index; i++)
+        if (items[i].kind == COSY_AWAITED_CORO && items[i].what == items[index].what)
+            return cosy_future_ref(gathering->children[i].future);
+    return NULL;
+}
+
+static struct cosy_future *child_future(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index, int *ret_error)
+{
+    const struct cosy_awaited_ *item = &items[index];
+    struct cosy_future *future = item->kind == COSY_AWAITED_CORO ? earlier_child(gathering, items, index) : NULL;
+    if (!future)
+        future = cosy_as_future(item->kind, item->what, ret_error);
+    if (!future)
+        return NULL;
+    *ret_error = future->loop != gathering->task->future.loop ? -COSY_EOTHERLOOP
+                 : future == &gathering->task->future         ? -COSY_ESELF
+                                                              : 0;
+    return future;
+}
+
+static void begin_child(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index)
+{
+    struct child *child = &gathering->children[index];
+    int error;
+    *child = (struct child){.of = gathering, .ours = items[index].kind == COSY_AWAITED_CORO};
     child->observer.task = gathering->task;
     child->observer.notify = child_done;
-    child->future = cosy_as_future(item->kind, item->what, &error);
-    if (child->future && child->future->loop != gathering->task->future.loop)
-        error = -COSY_EOTHERLOOP;
-    else if (child->future == &gathering->task->future)
-        error = -COSY_ESELF;
-    if (error == 0 || (child->future && item->kind != COSY_AWAITED_CORO && error != -COSY_EOTHERLOOP && error != -COSY_ESELF)) {
+    child->future = child_future(gathering, items, index, &error);
+    if (!child->future || error) {
+        child->outcome = error;
+        if (!gathering->first_error)
+            gathering->first_error = error;
+    } else if (cosy_future_is_done(child->future))
+        note_outcome(gathering, child);
+    else {
         gathering->pending++;
         gathering->pending_ours += child->ours;
-        if (cosy_future_is_done(child->future))
-            cosy_observe_done(child->future, &child->observer);
-        else
-            cosy_observe(child->future, &child->observer);
-        return;
+        cosy_observe(child->future, &child->observer);
     }
-    child->outcome = error;
-    if (!gathering->first_error)
-        gathering->first_error = error;
 }
 
 static void wait_for_children(struct gathering *gathering)
 {
     while (!is_complete(gathering)) {
         gathering->waiting = true;
-        int64_t woken = cosy_park(gathering->task, &gathering->wait);
-        if (woken == -ECANCELED)
-            gathering->cancelled = true;
+        if (cosy_park(gathering->task, &gathering->wait) == -ECANCELED)
+            gathering->cancelled_late = true; /* it was complete, but had not gone on */
     }
 }
 
@@ -139,7 +167,7 @@ static int finish(struct gathering *gathering, int64_t *results)
         if (results)
             results[i] = child->outcome;
     }
-    if (gathering->cancelled)
+    if (gathering->cancelled_late || (gathering->cancelled && result == 0))
         result = -ECANCELED;
     else if (result < 0 && gathering->failed)
         cosy_error_inherit(result, gathering->failed);
@@ -150,21 +178,30 @@ static int finish(struct gathering *gathering, int64_t *results)
 
 enum { ON_STACK = 8 };
 
+/* The call takes its coroutines, also when it fails before it begins. */
+static int refuse(const struct cosy_awaited_ *items, size_t count, int error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i].kind == COSY_AWAITED_CORO)
+            cosy_coro_close(items[i].what);
+    return error;
+}
+
 int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct cosy_gather_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_gather");
     struct child few[ON_STACK], *children = few;
     if (!me)
-        return -COSY_ENOTASK;
+        return refuse(items, count, -COSY_ENOTASK);
     if (count > ON_STACK && !(children = cosy_heap_alloc(count * sizeof(*children))))
-        return -ENOMEM;
+        return refuse(items, count, -ENOMEM);
     struct gathering gathering = {.wait.kind = &gather_kind,
                                   .task = me,
                                   .children = children,
                                   .count = count,
                                   .return_exceptions = options && options->return_exceptions};
     for (size_t i = 0; i < count; i++)
-        begin_child(&gathering, &children[i], &items[i]);
+        begin_child(&gathering, items, i);
     wait_for_children(&gathering);
     int result = finish(&gathering, options ? options->results : NULL);
     if (children != few)
@@ -176,13 +213,17 @@ static int gather_handles(void *const *handles, int kind, size_t count, const st
 {
     if (count > 0 && !handles)
         return -EINVAL;
-    struct cosy_awaited_ *items = cosy_heap_alloc((count + 1) * sizeof(*items));
-    if (!items)
+    struct cosy_awaited_ few[ON_STACK] = {0}, *items = few;
+    if (count > ON_STACK && !(items = cosy_heap_alloc(count * sizeof(*items)))) {
+        for (size_t i = 0; kind == COSY_AWAITED_CORO && i < count; i++)
+            cosy_coro_close(handles[i]);
         return -ENOMEM;
+    }
     for (size_t i = 0; i < count; i++)
         items[i] = (struct cosy_awaited_){kind, handles[i]};
     int result = cosy_gather_(items, count, options);
-    cosy_heap_free(items);
+    if (items != few)
+        cosy_heap_free(items);
     return result;
 }
 

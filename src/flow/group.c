@@ -1,7 +1,10 @@
 /* group.c - task groups, after asyncio's TaskGroup.
  *
  * The owner is cancelled at most once by its group (parent_cancelled), when a child fails or cosy_task_group_cancel is called while the
- * owner is still in the body; the group takes that request back when it ends, so requests from outside keep their count.
+ * owner is still in the body; the group takes that request back when it ends, so requests from outside keep their count. A cancel that meets
+ * the owner in the join came from outside if more requests are open at the end than were delivered when the group was opened.
+ *
+ * Noting a failure needs no memory: an error must not be lost when there is none.
  */
 #include <cosy/group.h>
 
@@ -11,37 +14,56 @@
 #include "../base/heap.h"
 #include "../task/task.h"
 
-struct member {
-    struct cosy_observer observer; /* on the child's future until it is done */
-    struct member *next;
-    struct cosy_task_group *group;
-    struct cosy_task *task; /* a reference */
-};
-
 struct failure {
     struct failure *next;
     struct cosy_task *task; /* NULL: the body's, or a child that could not be made */
     int code;
 };
 
+struct member {
+    struct cosy_observer observer; /* on the child's future until it is done */
+    struct member *next;
+    struct cosy_task_group *group;
+    struct cosy_task *task; /* a reference */
+    struct failure failure;
+};
+
 struct cosy_task_group {
     struct cosy_wait wait;
-    struct cosy_task *owner;
-    struct member *members, **last; /* all that were ever added, oldest first */
+    struct cosy_task *owner;         /* a reference */
+    struct member *members, **last;  /* all that were ever added, oldest first */
     struct failure *failures, **last_failure;
+    struct failure body, unmade;     /* of the body; of the first child that could not be made */
     size_t running, failure_count;
-    bool closing, closed, aborting, cancelled, parent_cancelled, waiting;
+    int cancelling;                  /* the owner's delivered cancels as the group was opened */
+    bool closing, closed, aborting, parent_cancelled, waiting;
 };
 
 static struct cosy_task_group *group_of(struct cosy_wait *wait) { return container_of(wait, struct cosy_task_group, wait); }
 
+static void report_failures(struct cosy_task_group *group);
+static void free_group(struct cosy_task_group *group);
+
+/* The loop closes under the owner, whose frames will never drop the group. */
 static void abandon(struct cosy_wait *wait)
 {
-    for (struct member *member = group_of(wait)->members; member; member = member->next)
+    struct cosy_task_group *group = group_of(wait);
+    for (struct member *member = group->members; member; member = member->next)
         cosy_unobserve(&member->observer);
+    report_failures(group);
+    free_group(group);
 }
 
-static const struct cosy_wait_kind group_kind = {.verb = "waits for its task group", .abandon = abandon};
+/* The owner is woken by the cancel: the last child's end must not queue it a second time. */
+static bool join_cancel(struct cosy_wait *wait, struct cosy_task *task)
+{
+    (void)task;
+    group_of(wait)->waiting = false;
+    return false;
+}
+
+static const struct cosy_wait_kind group_kind = {
+    .verb = "waits for its task group", .cancel = join_cancel, .abandon = abandon};
 
 cosy_task_group *cosy_task_group_open(void)
 {
@@ -52,31 +74,35 @@ cosy_task_group *cosy_task_group_open(void)
         return NULL;
     }
     group->wait.kind = &group_kind;
-    group->owner = me;
+    group->owner = cosy_task_ref(me);
+    group->cancelling = me->cancels - (me->future.node.flags & FLAG_MUST_CANCEL ? 1 : 0);
     group->last = &group->members;
     group->last_failure = &group->failures;
     return group;
 }
+
+static const char SHUTTING_DOWN[] = "its task group is shutting down";
 
 static void abort_members(struct cosy_task_group *group)
 {
     group->aborting = true;
     for (struct member *member = group->members; member; member = member->next)
         if (!cosy_task_done(member->task))
-            cosy_task_cancel_with(member->task, "its task group is shutting down");
+            cosy_task_cancel_with(member->task, SHUTTING_DOWN);
 }
 
-static void add_failure(struct cosy_task_group *group, struct cosy_task *task, int code)
+static void note_failure(struct cosy_task_group *group, struct failure *failure, struct cosy_task *task, int code)
 {
-    struct failure *failure = cosy_heap_zalloc(sizeof *failure);
-    if (!failure) {
-        cosy_log(COSY_LOG_ERROR, "cosy: no memory to note an error of a task group: %s", cosy_strerror(code));
-        return;
-    }
     *failure = (struct failure){.task = task, .code = code};
     *group->last_failure = failure;
     group->last_failure = &failure->next;
     group->failure_count++;
+}
+
+static void note_unmade(struct cosy_task_group *group, int code)
+{
+    if (!group->unmade.code)
+        note_failure(group, &group->unmade, NULL, code);
 }
 
 /* The owner is in the body, or waits in close(): either way it must notice. */
@@ -98,7 +124,7 @@ static void member_done(struct cosy_observer *observer)
     group->running--;
     if (member->task->future.node.state == STATE_ERROR) {
         member->task->future.node.flags |= FLAG_RETRIEVED;
-        add_failure(group, member->task, (int)member->task->future.result);
+        note_failure(group, &member->failure, member->task, (int)member->task->future.result);
         stop_body(group);
     }
     if (group->running == 0 && group->waiting) {
@@ -125,11 +151,13 @@ cosy_task *cosy_task_group_add_(cosy_task_group *group, cosy_coro *coro, const s
     if (group->aborting)
         return refuse(group, coro, -COSY_EINVALIDSTATE, "is shutting down");
     struct member *member = cosy_heap_zalloc(sizeof *member);
-    if (!member)
+    if (!member) {
+        note_unmade(group, -ENOMEM);
         return refuse(group, coro, -ENOMEM, NULL);
+    }
     struct cosy_task *task = cosy_task_from_(coro, options);
     if (!task) {
-        add_failure(group, NULL, cosy_creation_error());
+        note_unmade(group, cosy_creation_error());
         cosy_heap_free(member);
         return NULL;
     }
@@ -143,37 +171,45 @@ cosy_task *cosy_task_group_add_(cosy_task_group *group, cosy_coro *coro, const s
         cosy_observe_done(&task->future, &member->observer);
     else
         cosy_observe(&task->future, &member->observer);
+    if (group->aborting && !cosy_task_done(task)) /* its first step, run at once, stopped the group */
+        cosy_task_cancel_with(task, SHUTTING_DOWN);
     return task;
 }
 
-/* Waits until no child runs, through any number of cancels; true when one came that the group did not ask for. */
-static bool join(struct cosy_task_group *group)
+/* Waits until no child runs, through any number of cancels. *ret_first: a cancel came before anything had stopped the group; returns
+ * whether one came at all. */
+static bool join(struct cosy_task_group *group, bool *ret_first)
 {
     bool cancelled = false;
     while (group->running > 0) {
         group->waiting = true;
-        int64_t woken = cosy_park(group->owner, &group->wait);
+        bool woken_by_cancel = cosy_park(group->owner, &group->wait) == -ECANCELED;
         group->waiting = false;
-        if (woken == -ECANCELED && !group->aborting) {
-            cancelled = true;
+        cancelled |= woken_by_cancel;
+        if (woken_by_cancel && !group->aborting) {
+            *ret_first = true;
             abort_members(group);
         }
     }
+    group->closed = true;
     return cancelled;
 }
 
-/* The first failure with its story; a cancel from outside is armed again, so that its count stays and the next wait meets it. */
-static int first_failure(struct cosy_task_group *group)
+/* Joins, and takes the group's own cancel back. True when the owner has been cancelled from outside. */
+static bool end(struct cosy_task_group *group, bool cancelled)
 {
-    struct failure *first = group->failures;
-    if (group->owner->cancels > 0) {
-        cosy_task_uncancel(group->owner);
-        cosy_task_cancel_with(group->owner, cosy_task_cancel_reason(group->owner)[0] ? "cancelled again after its task group failed" : NULL);
-    }
-    if (first->task)
-        cosy_error_inherit(first->code, &first->task->future);
-    return first->code;
+    group->closing = true;
+    bool met = join(group, &cancelled);
+    if (!group->parent_cancelled)
+        return cancelled || met;
+    if (cosy_task_uncancel(group->owner) > group->cancelling)
+        return cancelled || met;
+    group->owner->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL; /* it was the group's own */
+    return false;
 }
+
+/* Its count stays, and the next wait meets it. */
+static void cancel_again(struct cosy_task *task) { task->future.node.flags |= FLAG_MUST_CANCEL; }
 
 int cosy_task_group_close(cosy_task_group *group, int body)
 {
@@ -183,28 +219,29 @@ int cosy_task_group_close(cosy_task_group *group, int body)
         return cosy_fail(COSY_EINVALIDSTATE, "a task group is waited for by the task that opened it");
     if (group->closing)
         return cosy_fail(COSY_EINVALIDSTATE, "a task group is waited for only once");
-    group->closing = true;
-    bool cancelled = body == -ECANCELED;
     if (body < 0 && !group->aborting)
         abort_members(group);
-    cancelled |= join(group);
-    group->closed = true;
-    if (group->parent_cancelled && cosy_task_uncancel(group->owner) == 0)
-        cancelled = false;
+    bool cancelled = end(group, body == -ECANCELED);
     if (cancelled && !group->failures)
         return -ECANCELED;
     if (body < 0 && body != -ECANCELED)
-        add_failure(group, NULL, body);
-    return group->failures ? first_failure(group) : 0;
+        note_failure(group, &group->body, NULL, body);
+    struct failure *first = group->failures;
+    if (!first)
+        return 0;
+    if (group->owner->cancels > group->cancelling)
+        cancel_again(group->owner);
+    if (first->task)
+        cosy_error_inherit(first->code, &first->task->future);
+    return first->code;
 }
 
 int cosy_task_group_wait(cosy_task_group *group) { return cosy_task_group_close(group, 0); }
 
 void cosy_task_group_cancel(cosy_task_group *group)
 {
-    if (!group || group->closed)
+    if (!group || group->closed || (group->closing && group->running == 0))
         return;
-    group->cancelled = true;
     stop_body(group);
 }
 
@@ -242,11 +279,7 @@ static void free_group(struct cosy_task_group *group)
         cosy_task_drop(member->task);
         cosy_heap_free(member);
     }
-    while (group->failures) {
-        struct failure *failure = group->failures;
-        group->failures = failure->next;
-        cosy_heap_free(failure);
-    }
+    cosy_task_drop(group->owner);
     cosy_heap_free(group);
 }
 
@@ -254,15 +287,14 @@ void cosy_task_group_drop(cosy_task_group *group)
 {
     if (!group)
         return;
+    if (!group->closed && cosy_task_here() != group->owner) {
+        cosy_log(COSY_LOG_ERROR, "cosy: a task group is dropped by the task that opened it; nothing was done");
+        return;
+    }
     if (!group->closing) {
-        group->closing = true;
         abort_members(group);
-        bool cancelled = join(group);
-        group->closed = true;
-        if (group->parent_cancelled && cosy_task_uncancel(group->owner) == 0)
-            cancelled = false;
-        if (cancelled) /* nobody reads a result here: let the next wait meet it */
-            group->owner->future.node.flags |= FLAG_MUST_CANCEL;
+        if (end(group, false)) /* nobody reads a result here: let the next wait meet it */
+            cancel_again(group->owner);
         report_failures(group);
     }
     free_group(group);

@@ -12,6 +12,7 @@
 #include <cosy/trace.h>
 
 #include "../base/heap.h"
+#include "../loop/context.h"
 #include "../task/task.h"
 
 enum { MAIN_STACK_BYTES = 256 * 1024 };
@@ -19,8 +20,9 @@ enum { MAIN_STACK_BYTES = 256 * 1024 };
 struct cosy_runner {
     struct cosy_run_options options;
     struct cosy_loop *loop;
-    struct cosy_context *context; /* shared by all of its runs */
+    uintptr_t context;            /* a slot: what one run leaves is what the next begins with */
     struct cosy_task *main;       /* while one runs */
+    int origin_depth;             /* before debug mode changed it; -1: it did not */
     bool interrupted, closed;
 };
 
@@ -31,6 +33,7 @@ cosy_runner *cosy_runner_new_(const struct cosy_run_options *options)
         return NULL;
     if (options)
         runner->options = *options;
+    runner->origin_depth = -1;
     return runner;
 }
 
@@ -41,13 +44,12 @@ static int open_loop(struct cosy_runner *runner)
         return -COSY_ECLOSED;
     if (runner->loop)
         return 0;
-    runner->context = cosy_context_copy();
     if (!runner->context)
-        return -ENOMEM;
+        runner->context = cosy_context_slot_copy(*cosy_context_here());
     int result = cosy_loop_new(&runner->loop, .backend = options->backend, .debug = options->debug, .seed = options->seed,
                                .shuffle = options->shuffle, .spin = options->spin);
     if (result == 0 && runner->loop->debug)
-        cosy_set_coroutine_origin_tracking_depth(10);
+        runner->origin_depth = cosy_set_coroutine_origin_tracking_depth(10);
     return result;
 }
 
@@ -71,15 +73,17 @@ static void completed(struct cosy_observer *observer)
 static int run_until_done(struct cosy_loop *loop, struct cosy_future *future)
 {
     struct completion completion = {.loop = loop, .observer.notify = completed};
+    cosy_future_ref(future); /* the caller's handle may be dropped meanwhile */
     if (cosy_future_is_done(future))
         cosy_observe_done(future, &completion.observer);
     else
         cosy_observe(future, &completion.observer);
     int result = cosy_loop_run_forever(loop);
     cosy_unobserve(&completion.observer);
-    if (result < 0)
-        return result;
-    return completion.done ? cosy_future_outcome(future) : -COSY_ESTOPPED;
+    if (result >= 0)
+        result = completion.done ? cosy_future_outcome(future) : -COSY_ESTOPPED;
+    cosy_future_drop(future);
+    return result;
 }
 
 static cosy_task *task_in(struct cosy_loop *loop, cosy_coro *coro, const struct cosy_task_options *options)
@@ -138,6 +142,13 @@ static bool watch_interrupt(struct cosy_runner *runner)
 
 /* ---- the runner ---- */
 
+static void move_context(uintptr_t *from, uintptr_t *to)
+{
+    cosy_context_slot_clear(to);
+    *to = *from;
+    *from = 0;
+}
+
 int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
 {
     if (cosy_running_loop())
@@ -148,10 +159,11 @@ int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
         return result;
     }
     struct cosy_task_options options = {
-        .context = runner->context, .stack_size = runner->options.stack_size ? runner->options.stack_size : MAIN_STACK_BYTES};
+        .stack_size = runner->options.stack_size ? runner->options.stack_size : MAIN_STACK_BYTES};
     runner->main = task_in(runner->loop, coro, &options);
     if (!runner->main)
         return cosy_creation_error();
+    move_context(&runner->context, &runner->main->context);
     runner->interrupted = false;
     bool watching = watch_interrupt(runner);
     result = run_until_done(runner->loop, &runner->main->future);
@@ -159,6 +171,7 @@ int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
         cosy_remove_signal_handler(runner->loop, SIGINT);
     if (runner->interrupted && result == -ECANCELED && cosy_task_uncancel(runner->main) == 0)
         result = -COSY_EINTERRUPT;
+    move_context(&runner->main->context, &runner->context);
     cosy_task_drop(runner->main);
     runner->main = NULL;
     return result;
@@ -183,24 +196,49 @@ static cosy_task **hold_all_tasks(struct cosy_loop *loop, size_t *ret_count)
     return tasks;
 }
 
+/* Runs the loop until the task is done. False when the loop cannot go on. */
+static bool let_end(struct cosy_loop *loop, struct cosy_task *task)
+{
+    struct completion completion = {.loop = loop, .observer.notify = completed};
+    int result = 0;
+    if (cosy_task_done(task))
+        return true;
+    cosy_observe(&task->future, &completion.observer);
+    while (!completion.done && result >= 0)
+        result = cosy_loop_run_forever(loop);
+    cosy_unobserve(&completion.observer);
+    return result >= 0;
+}
+
+/* Without memory for a list: one after the other, those that begin meanwhile too. */
+static void cancel_one_by_one(struct cosy_loop *loop)
+{
+    struct cosy_task *task;
+    bool going = true;
+    while (going && cosy_all_tasks(loop, &task, 1) > 0) {
+        cosy_task_ref(task);
+        cosy_task_cancel(task);
+        going = let_end(loop, task);
+        report_leftover(loop, task);
+        cosy_task_drop(task);
+    }
+}
+
 /* Cancels what is left and lets it end; one task after the other is waited for, while all go on. */
 static void cancel_all_tasks(struct cosy_loop *loop)
 {
     size_t count;
     cosy_task **tasks = hold_all_tasks(loop, &count);
-    for (size_t i = 0; tasks && i < count; i++)
-        cosy_task_cancel(tasks[i]);
-    bool stuck = false;
-    for (size_t i = 0; tasks && i < count; i++) {
-        struct completion completion = {.loop = loop, .observer.notify = completed};
-        if (!stuck && !cosy_task_done(tasks[i])) {
-            cosy_observe(&tasks[i]->future, &completion.observer);
-            while (!completion.done && !stuck)
-                stuck = cosy_loop_run_forever(loop) < 0;
-            cosy_unobserve(&completion.observer);
-        }
+    if (!tasks) {
+        cancel_one_by_one(loop);
+        return;
     }
-    for (size_t i = 0; tasks && i < count; i++) {
+    for (size_t i = 0; i < count; i++)
+        cosy_task_cancel(tasks[i]);
+    bool going = true;
+    for (size_t i = 0; going && i < count; i++)
+        going = let_end(loop, tasks[i]);
+    for (size_t i = 0; i < count; i++) {
         report_leftover(loop, tasks[i]);
         cosy_task_drop(tasks[i]);
     }
@@ -221,17 +259,16 @@ int cosy_runner_close(cosy_runner *runner)
         cosy_loop_free(runner->loop);
         runner->loop = NULL;
     }
-    cosy_context_drop(runner->context);
-    runner->context = NULL;
+    if (runner->origin_depth >= 0)
+        cosy_set_coroutine_origin_tracking_depth(runner->origin_depth);
+    cosy_context_slot_clear(&runner->context);
     return 0;
 }
 
 void cosy_runner_free(cosy_runner *runner)
 {
-    if (!runner)
-        return;
-    cosy_runner_close(runner);
-    cosy_heap_free(runner);
+    if (runner && cosy_runner_close(runner) == 0) /* not from inside its own run */
+        cosy_heap_free(runner);
 }
 
 int cosy_run_(cosy_coro *coro, const struct cosy_run_options *options)

@@ -22,9 +22,16 @@ static bool sleep_cancel(struct cosy_wait *wait, struct cosy_task *task)
     return false;
 }
 
+static void sleep_abandon(struct cosy_wait *wait)
+{
+    struct sleep_wait *sleep = sleep_of(wait);
+    cosy_timed_wait_disarm(sleep->task->future.loop, &sleep->timed);
+}
+
 static cosy_ns sleep_deadline(struct cosy_wait *wait) { return sleep_of(wait)->timed.timed.timer.when; }
 
-static const struct cosy_wait_kind sleep_kind = {.verb = "sleeps", .cancel = sleep_cancel, .deadline = sleep_deadline};
+static const struct cosy_wait_kind sleep_kind = {
+    .verb = "sleeps", .cancel = sleep_cancel, .deadline = sleep_deadline, .abandon = sleep_abandon};
 
 static int sleep_here(struct cosy_task *me, cosy_ns when)
 {

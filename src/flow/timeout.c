@@ -19,38 +19,54 @@ static void expire(struct cosy_timed_wait *timed)
     cosy_task_cancel_with(timeout->task_, "timeout");
 }
 
-static int arm(cosy_timeout *timeout, cosy_ns when)
+static cosy_ns clock_of(struct cosy_task *task)
 {
-    timeout->when_ = when;
-    if (when == COSY_NEVER)
-        return 0;
-    return cosy_timed_wait_arm(timeout->task_->future.loop, timed_of(timeout), when);
+    struct cosy_sys *sys = task->future.loop->sys;
+    return sys->ops->now(sys);
 }
 
-int cosy_timeout_enter_at(cosy_timeout *timeout, cosy_ns when)
+/* A deadline that has passed goes to the queue at once, so that even a wait of a single turn meets it. */
+static int arm(cosy_timeout *timeout, cosy_ns when, bool passed)
 {
-    struct cosy_task *me = cosy_task_or_complain("cosy_timeout_enter");
-    if (!me)
-        return -COSY_ENOTASK;
+    struct cosy_loop *loop = timeout->task_->future.loop;
+    int result = 0;
+    if (passed)
+        cosy_timed_wait_soon(loop, timed_of(timeout));
+    else if (when != COSY_NEVER)
+        result = cosy_timed_wait_arm(loop, timed_of(timeout), when);
+    if (result == 0)
+        timeout->when_ = when;
+    return result;
+}
+
+static int enter(cosy_timeout *timeout, struct cosy_task *me, cosy_ns when, bool passed)
+{
     if (timeout->state_ != COSY_TIMEOUT_CREATED)
         return cosy_fail(COSY_EINVALIDSTATE, "a timeout can be entered only once");
     timeout->task_ = me;
     timed_of(timeout)->fired = expire;
     timeout->cancelling_ = me->cancels - (me->future.node.flags & FLAG_MUST_CANCEL ? 1 : 0);
-    int result = arm(timeout, when);
+    int result = arm(timeout, when, passed);
     if (result == 0)
         timeout->state_ = COSY_TIMEOUT_ENTERED;
     return result;
 }
 
+int cosy_timeout_enter_at(cosy_timeout *timeout, cosy_ns when)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_timeout_enter_at");
+    return me ? enter(timeout, me, when, when != COSY_NEVER && when <= clock_of(me)) : -COSY_ENOTASK;
+}
+
 int cosy_timeout_enter(cosy_timeout *timeout, cosy_ns delay)
 {
-    struct cosy_task *me = cosy_task_here();
-    cosy_ns when = COSY_NEVER;
-    if (me && delay != COSY_NEVER &&
-        __builtin_add_overflow(me->future.loop->sys->ops->now(me->future.loop->sys), delay, &when))
+    struct cosy_task *me = cosy_task_or_complain("cosy_timeout_enter");
+    cosy_ns when;
+    if (!me)
+        return -COSY_ENOTASK;
+    if (delay == COSY_NEVER || __builtin_add_overflow(clock_of(me), delay, &when))
         when = COSY_NEVER;
-    return cosy_timeout_enter_at(timeout, when);
+    return enter(timeout, me, when, delay <= 0);
 }
 
 int cosy_timeout_exit(cosy_timeout *timeout, int result)
@@ -73,8 +89,12 @@ int cosy_timeout_reschedule(cosy_timeout *timeout, cosy_ns when)
 {
     if (timeout->state_ != COSY_TIMEOUT_ENTERED)
         return cosy_fail(COSY_EINVALIDSTATE, "a timeout that is not entered, or expired, cannot be rescheduled");
+    cosy_ns before = timeout->when_;
     cosy_timed_wait_disarm(timeout->task_->future.loop, timed_of(timeout));
-    return arm(timeout, when);
+    int result = arm(timeout, when, when != COSY_NEVER && when <= clock_of(timeout->task_));
+    if (result < 0)
+        (void)arm(timeout, before, false); /* better the old limit than none */
+    return result;
 }
 
 cosy_ns cosy_timeout_when(const cosy_timeout *timeout) { return timeout->when_; }
@@ -112,36 +132,72 @@ static int await_any(struct cosy_awaited_ what)
     }
 }
 
-/* No time at all: what is done counts, nothing is begun, what runs is cancelled and waited for. */
-static int wait_no_time(struct cosy_awaited_ what)
+/* Until something is done; unlike in cosy_await, a cancel ends the wait at once and is not passed on. */
+struct end_wait {
+    struct cosy_wait wait;
+    struct cosy_observer observer;
+    struct cosy_future *future;
+};
+
+static struct end_wait *end_of(struct cosy_wait *wait) { return container_of(wait, struct end_wait, wait); }
+
+static void end_abandon(struct cosy_wait *wait) { cosy_unobserve(&end_of(wait)->observer); }
+
+static bool end_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
-    struct cosy_future *future = what.what;
+    (void)task;
+    end_abandon(wait);
+    return false;
+}
+
+static struct cosy_future *end_future(struct cosy_wait *wait) { return end_of(wait)->future; }
+
+static const struct cosy_wait_kind end_kind = {
+    .verb = "waits for the end of", .cancel = end_cancel, .future = end_future, .abandon = end_abandon};
+
+static int cancel_and_wait(struct cosy_task *me, struct cosy_future *future)
+{
+    struct end_wait end = {.wait.kind = &end_kind, .observer.task = me, .future = cosy_future_ref(future)};
+    int64_t woken = 0;
+    cosy_future_cancel(future);
+    if (!cosy_future_is_done(future)) {
+        cosy_observe(future, &end.observer);
+        woken = cosy_park(me, &end.wait);
+    }
+    int result = woken < 0 ? (int)woken : cosy_future_outcome(future);
+    bool timed_out = woken == 0 && result == -ECANCELED;
+    cosy_future_drop(future);
+    return timed_out ? cosy_fail(ETIMEDOUT, "timed out") : result;
+}
+
+/* No time at all: what is done counts, nothing is begun, what runs is cancelled and waited for. */
+static int wait_no_time(struct cosy_task *me, struct cosy_awaited_ what)
+{
     if (what.kind == COSY_AWAITED_CORO) {
         int error;
         if (!cosy_coro_take(what.what, &error))
-            return error;
+            return await_any(what);
         cosy_coro_close(what.what);
         return cosy_fail(ETIMEDOUT, "timed out");
     }
-    if (!future)
-        return cosy_creation_error();
-    if (!cosy_future_is_done(future) && cosy_future_cancel(future)) {
-        int result = await_any(what);
-        bool cancelled_itself = result == -ECANCELED && future->node.state == STATE_CANCELLED;
-        return cancelled_itself ? cosy_fail(ETIMEDOUT, "timed out") : result;
-    }
-    return await_any(what);
+    struct cosy_future *future = what.what;
+    bool usable = future && future != &me->future && future->loop == me->future.loop;
+    if (!usable || cosy_future_is_done(future))
+        return await_any(what); /* which also tells what is wrong with it */
+    return cancel_and_wait(me, future);
 }
 
 int cosy_wait_for_(struct cosy_awaited_ what, cosy_ns limit)
 {
-    if (!cosy_task_or_complain("cosy_wait_for"))
-        return -COSY_ENOTASK;
-    if (limit <= 0)
-        return wait_no_time(what);
+    struct cosy_task *me = cosy_task_or_complain("cosy_wait_for");
+    if (me && limit <= 0)
+        return wait_no_time(me, what);
     cosy_timeout timeout = {0};
-    int result = cosy_timeout_enter(&timeout, limit);
-    if (result < 0)
+    int result = me ? cosy_timeout_enter(&timeout, limit) : -COSY_ENOTASK;
+    if (result < 0) {
+        if (what.kind == COSY_AWAITED_CORO)
+            cosy_coro_close(what.what);
         return result;
+    }
     return cosy_timeout_exit(&timeout, await_any(what));
 }

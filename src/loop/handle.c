@@ -138,6 +138,8 @@ static int arm(cosy_loop *loop, struct cosy_handle *handle, cosy_ns when)
     int result = cosy_timers_add(loop->timers, timer_of(handle), when);
     if (result == 0)
         handle->node_.state = TIMED;
+    if (when <= loop->now) /* a past time runs in the next turn, which must look at the timers then */
+        loop->skip = 0;
     return result;
 }
 
@@ -162,7 +164,11 @@ int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *ar
 static cosy_ns deadline_after(cosy_loop *loop, cosy_ns delay)
 {
     cosy_ns now = loop->sys->ops->now(loop->sys), when;
-    return __builtin_add_overflow(now, delay < 0 ? 0 : delay, &when) ? COSY_NEVER : when;
+    if (delay <= 0) {
+        loop->skip = 0; /* as in arm(), for a clock that has moved since the turn began */
+        return now;
+    }
+    return __builtin_add_overflow(now, delay, &when) ? COSY_NEVER : when;
 }
 
 int cosy_call_later(cosy_loop *loop, cosy_ns delay, cosy_callback callback, void *arg, cosy_handle **ret_handle)
@@ -176,6 +182,8 @@ static int check_start(cosy_loop *loop, cosy_handle *handle)
     int bad = check_loop(loop);
     if (unlikely(bad))
         return bad;
+    if (unlikely(handle->node_.flags & OWNED))
+        return -EINVAL;
     if (unlikely(handle->node_.state == QUEUED || handle->node_.state == TIMED))
         return -COSY_EINVALIDSTATE;
     handle->loop_ = loop;

@@ -72,7 +72,7 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
     loop->tail = &loop->head;
     loop->marker.node.kind = COSY_NODE_MARKER;
     loop->slow_duration = COSY_MS(100);
-    loop->debug = options->debug || environment_wants_debug();
+    loop->debug = loop->watched = options->debug || environment_wants_debug();
     bool simulated = strcmp(loop->sys->ops->name, "sim") == 0;
     loop->poll_always = simulated; /* so that a run depends on the seed alone, not on how fast it goes */
     loop->shuffle = simulated && options->shuffle ? (options->seed * 2 + 1) * UINT64_C(0x9e3779b97f4a7c15) : 0;
@@ -255,20 +255,24 @@ static uint64_t next_random(uint64_t *state)
     return *state ^= *state << 17;
 }
 
-/* Simulated kernel: tasks of one turn may run in any order in a correct program. Callbacks keep their places. */
+static size_t ready_count(const struct cosy_loop *loop)
+{
+    size_t count = 0;
+    for (struct cosy_node_ *const *place = &loop->head; place != loop->tail; place = &(*place)->next)
+        count++;
+    return count;
+}
+
+/* Simulated kernel: tasks of one turn may run in any order in a correct program. Callbacks keep their places, and
+ * without memory all do. */
 static void shuffle_tasks(struct cosy_loop *loop)
 {
-    size_t count = 0, room = 64;
-    struct cosy_node_ **nodes = cosy_heap_alloc(room * sizeof(*nodes));
-    while (nodes && !cosy_ready_empty(loop)) {
-        if (count == room) {
-            struct cosy_node_ **more = cosy_heap_resize(nodes, (room *= 2) * sizeof(*nodes));
-            if (!more)
-                break;
-            nodes = more;
-        }
-        nodes[count++] = cosy_ready_take(loop);
-    }
+    size_t count = ready_count(loop);
+    struct cosy_node_ **nodes = cosy_heap_alloc(count * sizeof(*nodes));
+    if (!nodes)
+        return;
+    for (size_t i = 0; i < count; i++)
+        nodes[i] = cosy_ready_take(loop);
     for (size_t i = count; i-- > 1;) {
         size_t j = next_random(&loop->shuffle) % (i + 1);
         bool tasks = nodes[i]->kind <= COSY_NODE_TASK_NEW && nodes[j]->kind <= COSY_NODE_TASK_NEW;
@@ -431,7 +435,7 @@ void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_excepti
 }
 
 bool cosy_loop_get_debug(const cosy_loop *loop) { return loop->debug; }
-void cosy_loop_set_debug(cosy_loop *loop, bool on) { loop->debug = on; }
+void cosy_loop_set_debug(cosy_loop *loop, bool on) { loop->debug = loop->watched = on; }
 void cosy_loop_set_slow_callback_duration(cosy_loop *loop, cosy_ns duration) { loop->slow_duration = duration; }
 
 void cosy_loop_get_stats(const cosy_loop *loop, struct cosy_loop_stats *ret_stats)

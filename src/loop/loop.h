@@ -55,10 +55,12 @@ struct cosy_loop {
     uint32_t since; /* the turn's clock in units of 2^20 ns, for "waiting since" */
     uint32_t skip;  /* turns that may begin without asking the kernel */
     uint8_t debug, stopping, closed, poll_always;
-
+    uint8_t watched; /* each new task is to be looked at: debug mode, or origins are recorded */
     struct cosy_sys *sys;
+
+    uint64_t turns;
     struct cosy_timers *timers;
-    uint64_t turns, waits;
+    uint64_t waits;
     cosy_ns now;       /* as of the last look at the clock */
     cosy_ns polled_at; /* when the kernel was asked last */
     uint32_t stride;   /* how many turns to skip next time: grows while turns are quick */
@@ -67,6 +69,7 @@ struct cosy_loop {
     struct cosy_watchers *watchers;
     struct cosy_signals *signals;
     _Atomic(struct cosy_node_ *) inbox; /* from other threads, last first */
+    atomic_uint wakers;                 /* threads between a push and its wake-up */
 
     cosy_exception_handler handler;
     void *handler_arg;

@@ -41,7 +41,7 @@ enum {
     INSERTION_MAX = 20,           /* up to so many keys, insertion beats two passes over 256 counters */
     SILENT_CHUNKS = 4,            /* entries that come near in a bucket's first chunks are not told to their timers */
     PREFETCH = 12,                /* entries between asking for a timer's cache line and touching it */
-    WINDOWS_AHEAD = 2,
+    WINDOWS_AHEAD = 2,            /* occupied windows skipped before the one whose timers are asked for */
     SLOT_LATE = 1,
     SLOT_NEAR = 2,
 };

@@ -1,17 +1,18 @@
 /* timers.h - deadlines in nanosecond order, millions of them.
  *
- * A timing wheel of six levels with 256 buckets each (lowest level 2^16 ns wide) whose buckets are chunks of
+ * A timing wheel of five levels with 1024 buckets each (lowest level 2^16 ns wide) whose buckets are chunks of
  * 16-byte entries (deadline, timer), written one after the other: layout beats algorithm. Only when its window
  * comes is a bucket sorted, so timers fire in exact order of (deadline, time of adding) at a few nanoseconds each.
  *
  * Invariants
- *  - An armed timer's slot points to its entry and the entry points back; a timer that is not armed has slot NULL.
+ *  - An armed timer's slot leads to its entry and the entry points back; a timer that is not armed has slot NULL.
  *  - Cancelling clears the entry: the timer's memory may be reused at once. Dead entries never outnumber
  *    the live ones by more than a constant: a sweep closes the gaps.
  *  - Level and bucket of a deadline follow from the highest group of bits in which it differs from the wheel's
  *    time, so all entries of one deadline lie in one bucket, in the order of adding.
- *  - Late-comers, whose deadline lies at or before the window that was sorted already, wait in a small heap
- *    ordered by (deadline, time of adding).
+ *  - Late-comers, whose deadline lies at or before the window that was sorted already, continue the sorted run when
+ *    they come in order; the others wait in a small heap ordered by (deadline, time of adding).
+ *  - Memory for cascading is set aside before a timer is accepted: only adding can fail.
  */
 #ifndef COSY_LOOP_TIMERS_H
 #define COSY_LOOP_TIMERS_H

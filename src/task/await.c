@@ -5,7 +5,8 @@
 #include <cosy/log.h>
 #include <cosy/trace.h>
 
-#include "task.h"
+#include "capture.h"
+#include "object.h"
 
 cosy_cold static struct cosy_task *complain(const char *what)
 {
@@ -30,15 +31,23 @@ struct await_wait {
 
 static struct await_wait *await_of(struct cosy_wait *wait) { return container_of(wait, struct await_wait, wait); }
 
+/* Passed on, with its reason. */
 static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
-    (void)task;
-    return cosy_future_cancel(await_of(wait)->future);
+    struct cosy_future *future = await_of(wait)->future;
+    const char *reason = cosy_task_cancel_reason(task);
+    if (cosy_is_task(future))
+        return cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL);
+    return cosy_future_cancel(future);
 }
 
 static struct cosy_future *await_future(struct cosy_wait *wait) { return await_of(wait)->future; }
 
-static void await_abandon(struct cosy_wait *wait) { cosy_unobserve(&await_of(wait)->observer); }
+static void await_abandon(struct cosy_wait *wait)
+{
+    cosy_unobserve(&await_of(wait)->observer);
+    cosy_future_drop(await_of(wait)->future);
+}
 
 static const struct cosy_wait_kind await_kind = {
     .verb = "awaits", .cancel = await_cancel, .future = await_future, .abandon = await_abandon};
@@ -48,7 +57,7 @@ int cosy_future_outcome(struct cosy_future *future)
     if (likely(future->node.state == STATE_RESULT))
         return likely(future->result <= INT_MAX && future->result >= INT_MIN) ? (int)future->result : -EOVERFLOW;
     future->node.flags |= FLAG_RETRIEVED;
-    if (future->node.state == STATE_ERROR)
+    if (future->node.state == STATE_ERROR || *cosy_task_cancel_reason(cosy_is_task(future) ? cosy_as_task(future) : NULL))
         cosy_error_inherit((int)future->result, future);
     return (int)future->result;
 }
@@ -124,7 +133,10 @@ int cosy_await_coro_(cosy_coro *coro)
 struct hook_wait {
     struct cosy_wait wait;
     cosy_awaitable *awaitable;
+    uint64_t id; /* a waker is for one wait: a late one must not end the task's next */
 };
+
+static __thread uint64_t last_hook_id;
 
 static struct hook_wait *hook_of(struct cosy_wait *wait) { return container_of(wait, struct hook_wait, wait); }
 
@@ -148,13 +160,13 @@ int cosy_await_hook_(cosy_awaitable *awaitable)
     struct cosy_task *me = cosy_task_or_complain("cosy_await");
     if (unlikely(!me || !awaitable || !awaitable->start))
         return me ? -EINVAL : -COSY_ENOTASK;
-    struct hook_wait hook = {.wait.kind = &hook_kind, .awaitable = awaitable};
+    struct hook_wait hook = {.wait.kind = &hook_kind, .awaitable = awaitable, .id = ++last_hook_id};
     me->wait = &hook.wait; /* so that start itself may wake us */
-    int started = awaitable->start(awaitable, (cosy_waker){me, me->id});
+    int started = awaitable->start(awaitable, (cosy_waker){me, hook.id});
     bool woken = !me->wait;
     if (woken) { /* queued already: let the queue have its way, whatever start says */
         int64_t value = cosy_park_queued(me);
-        return started <= 0 ? started : (int)value;
+        return started <= 0 && value != -ECANCELED ? started : (int)value;
     }
     if (started > 0)
         return (int)cosy_park(me, &hook.wait);
@@ -165,7 +177,8 @@ int cosy_await_hook_(cosy_awaitable *awaitable)
 bool cosy_wake(cosy_waker waker, int result)
 {
     struct cosy_task *task = waker.task_;
-    if (!task || task->id != waker.id_ || !task->wait || task->wait->kind != &hook_kind)
+    /* The memory of an ended task stays a task's, and one that does not wait has no `wait`. */
+    if (!task || !task->wait || task->wait->kind != &hook_kind || hook_of(task->wait)->id != waker.id_)
         return false;
     cosy_task_wake(task, result);
     return true;

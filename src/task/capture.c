@@ -1,5 +1,6 @@
 /* capture.c - making coroutines out of calls, and calling them at last. */
 #include "capture.h"
+#include "object.h"
 
 #include <string.h>
 
@@ -10,55 +11,50 @@
 
 __thread struct cosy_capture_state cosy_capture_state __attribute__((tls_model("initial-exec")));
 
-/* Free blocks of both sizes, LIFO; a few are kept. */
+/* Free blocks of each kind, LIFO, linked through `object`. Nothing is freed while tasks begin, because a block is replayed just
+ * after it went back here. */
 struct pool {
     struct cosy_capture *free;
     size_t kept;
 };
-static __thread struct pool light_pool, wide_pool;
+static __thread struct pool pools[COSY_CAPTURE_KINDS] __attribute__((tls_model("initial-exec")));
 static __thread int creation_error;
+static const uint16_t block_bytes[COSY_CAPTURE_KINDS] = {0, 80, 176, 336};
+static const char *const entries[COSY_CAPTURE_KINDS] = {NULL, cosy_capture_integers_entries, cosy_capture_light_entries,
+                                                        cosy_capture_wide_entries};
 
-enum { KEPT_MAX = 4096 }; /* more unused blocks than this go back to malloc */
+size_t cosy_capture_bytes(unsigned kind) { return block_bytes[kind]; }
 
 int cosy_creation_error(void) { return creation_error ? creation_error : -EINVAL; }
 void cosy_set_creation_error(int error) { creation_error = error; }
 
-static struct cosy_capture *block_take(struct pool *pool, size_t bytes)
+static inline struct cosy_capture *block_take(unsigned kind)
 {
+    struct pool *pool = &pools[kind];
     struct cosy_capture *block = pool->free;
-    if (likely(block)) {
-        pool->free = (struct cosy_capture *)(void *)block->object;
-        pool->kept--;
-        return block;
-    }
-    return cosy_heap_alloc_aligned(16, bytes);
+    if (unlikely(!block))
+        return cosy_heap_alloc_aligned(16, block_bytes[kind]);
+    pool->free = (struct cosy_capture *)(void *)block->object;
+    pool->kept--;
+    return block;
 }
 
-static void block_give(struct pool *pool, struct cosy_capture *block)
+static inline void block_give(unsigned kind, struct cosy_capture *block)
 {
-    if (unlikely(pool->kept >= KEPT_MAX)) {
-        cosy_heap_free(block);
-        return;
-    }
+    struct pool *pool = &pools[kind];
     block->object = (struct cosy_task *)(void *)pool->free;
     pool->free = block;
     pool->kept++;
 }
 
-static void pool_clear(struct pool *pool)
+void cosy_capture_pools_trim(size_t keep)
 {
-    while (pool->free) {
-        struct cosy_capture *block = pool->free;
-        pool->free = (struct cosy_capture *)(void *)block->object;
-        cosy_heap_free(block);
-    }
-    pool->kept = 0;
-}
-
-void cosy_capture_pools_clear(void)
-{
-    pool_clear(&light_pool);
-    pool_clear(&wide_pool);
+    for (unsigned kind = 1; kind < COSY_CAPTURE_KINDS; kind++)
+        for (struct pool *pool = &pools[kind]; pool->kept > keep; pool->kept--) {
+            struct cosy_capture *block = pool->free;
+            pool->free = (struct cosy_capture *)(void *)block->object;
+            cosy_heap_free(block);
+        }
 }
 
 /* A handle carries the low bits of the id, so that a used-up coroutine whose memory lives on as another is noticed. */
@@ -77,7 +73,7 @@ static bool handle_fits(const struct cosy_coro *coro, const struct cosy_task *ob
     return ((uintptr_t)coro & (sizeof *object - 1)) == object->id % sizeof *object;
 }
 
-static struct cosy_task *object_for(const struct cosy_site_ *site)
+static inline struct cosy_task *object_for(const struct cosy_site_ *site)
 {
     struct cosy_task *object = cosy_object_new();
     if (unlikely(!object)) {
@@ -103,32 +99,37 @@ struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn)
     return handle_of(object);
 }
 
+struct cosy_task *cosy_object_for(const struct cosy_site_ *site) { return object_for(site); }
+
+static cosy_cold cosy_fn_ begin_failed(struct cosy_capture_state *state, struct cosy_task *object)
+{
+    creation_error = -ENOMEM;
+    if (object)
+        cosy_object_free(object);
+    state->captured = NULL;
+    return cosy_capture_nothing;
+}
+
 cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
 {
     struct cosy_capture_state *state = &cosy_capture_state;
     int slot = __builtin_ctz(~state->used);
-    struct cosy_task *object = slot < COSY_CAPTURE_SLOTS ? object_for(site) : NULL;
-    struct cosy_capture *block = !object      ? NULL
-                                 : site->wide ? block_take(&wide_pool, COSY_CAPTURE_WIDE_BYTES)
-                                              : block_take(&light_pool, COSY_CAPTURE_LIGHT_BYTES);
-    if (unlikely(!block)) {
-        creation_error = -ENOMEM;
-        if (object)
-            cosy_object_free(object);
-        state->captured = NULL;
-        state->slot = -1;
-        return cosy_capture_nothing;
-    }
+    unsigned kind = site->capture;
+    struct cosy_task *object = likely(slot < COSY_CAPTURE_SLOTS) ? object_for(site) : NULL;
+    struct cosy_capture *block = likely(object != NULL) ? block_take(kind) : NULL;
+    if (unlikely(!block))
+        return begin_failed(state, object);
     object->start = block;
-    object->future.node.flags = site->wide ? FLAG_WIDE : FLAG_LIGHT;
+    object->future.node.flags = (uint16_t)(64 * kind);
     block->object = object;
     block->fn = fn;
     state->slots[slot] = block;
     state->used |= 1u << slot;
-    return (cosy_fn_)(uintptr_t)((site->wide ? cosy_capture_wide_entries : cosy_capture_light_entries) + 16 * slot);
+    return (cosy_fn_)(uintptr_t)(entries[kind] + 16 * slot);
 }
 
-struct cosy_coro *cosy_captured_(void)
+/* What the stub has just filled; NULL when there was no memory for it. */
+struct cosy_task *cosy_captured_object(void)
 {
     struct cosy_capture_state *state = &cosy_capture_state;
     struct cosy_capture *block = state->captured;
@@ -136,7 +137,13 @@ struct cosy_coro *cosy_captured_(void)
         return NULL;
     state->captured = NULL;
     state->used &= ~(1u << state->slot);
-    return handle_of(block->object);
+    return block->object;
+}
+
+struct cosy_coro *cosy_captured_(void)
+{
+    struct cosy_task *object = cosy_captured_object();
+    return likely(object != NULL) ? handle_of(object) : NULL;
 }
 
 /* A copied argument block: its size and function in front of it. */
@@ -186,32 +193,8 @@ struct cosy_task *cosy_coro_take(struct cosy_coro *coro, int *ret_error)
 
 /* ---- calling ---- */
 
-/* Result registers hold rubbish above the function's own type. */
-static int64_t read_result(int64_t value, uint8_t code)
-{
-    switch (code) {
-    case 20:
-        return (int32_t)value;
-    case 24:
-    case 8:
-        return value;
-    case 0:
-        return 0;
-    case 1:
-        return (uint8_t)value;
-    case 2:
-        return (uint16_t)value;
-    case 4:
-        return (uint32_t)value;
-    case 17:
-        return (int8_t)value;
-    default:
-        return (int16_t)value;
-    }
-}
-
 /* The block moves to the task's own stack, so that nothing is left to free if the task is abandoned. */
-static int64_t call_block(struct argument_block *start)
+static cosy_cold int64_t call_block(struct argument_block *start)
 {
     int (*fn)(void *) = start->fn;
     void *copy = __builtin_alloca_with_align(start->size + 16, 128);
@@ -220,37 +203,26 @@ static int64_t call_block(struct argument_block *start)
     return fn(copy);
 }
 
-int64_t cosy_capture_call(struct cosy_task *object, void *start)
+/* The block is given back before it is replayed: nothing else runs in this thread until the registers are loaded. */
+int64_t cosy_capture_call_captured(struct cosy_task *object, void *start)
 {
-    unsigned kind = object->future.node.flags & (FLAG_LIGHT | FLAG_WIDE | FLAG_BLOCK);
-    uint8_t code = object->site->result;
-    if (kind == 0)
-        return read_result(((int64_t(*)(void))(uintptr_t)start)(), code);
-    object->future.node.flags &= (uint16_t)~kind;
-    if (kind == FLAG_LIGHT) {
-        _Alignas(16) unsigned char copy[COSY_CAPTURE_LIGHT_BYTES];
-        memcpy(copy, start, sizeof copy);
-        block_give(&light_pool, start);
-        return read_result(cosy_capture_replay_light(copy), code);
-    }
-    if (kind == FLAG_WIDE) {
-        _Alignas(16) unsigned char copy[COSY_CAPTURE_WIDE_BYTES];
-        memcpy(copy, start, sizeof copy);
-        block_give(&wide_pool, start);
-        return read_result(cosy_capture_replay_wide(copy), code);
-    }
-    return call_block(start);
+    unsigned flags = object->future.node.flags, kind = cosy_capture_kind(flags);
+    object->future.node.flags = (uint16_t)(flags & ~(FLAG_CAPTURE | FLAG_BLOCK));
+    if (unlikely(flags & FLAG_BLOCK))
+        return call_block(start);
+    block_give(kind, start);
+    if (likely(kind == COSY_CAPTURE_INTEGERS))
+        return cosy_capture_replay_integers(start);
+    return kind == COSY_CAPTURE_LIGHT ? cosy_capture_replay_light(start) : cosy_capture_replay_wide(start);
 }
 
 void cosy_capture_discard(struct cosy_task *object)
 {
-    unsigned kind = object->future.node.flags & (FLAG_LIGHT | FLAG_WIDE | FLAG_BLOCK);
-    object->future.node.flags &= (uint16_t)~kind;
-    if (kind == FLAG_LIGHT)
-        block_give(&light_pool, object->start);
-    else if (kind == FLAG_WIDE)
-        block_give(&wide_pool, object->start);
-    else if (kind == FLAG_BLOCK)
+    unsigned flags = object->future.node.flags;
+    if (flags & FLAG_BLOCK)
         cosy_heap_free(object->start);
+    else if (cosy_capture_kind(flags))
+        block_give(cosy_capture_kind(flags), object->start);
+    object->future.node.flags = (uint16_t)(flags & ~(FLAG_CAPTURE | FLAG_BLOCK));
     object->start = NULL;
 }

@@ -8,12 +8,17 @@
 
 #include "task.h"
 
+/* Three sizes of block: integers only (six registers), light (also four vector registers and 32 bytes of stack: any two
+ * arguments), wide (everything). A site knows which it needs: call.h. */
+enum { COSY_CAPTURE_NONE, COSY_CAPTURE_INTEGERS, COSY_CAPTURE_LIGHT, COSY_CAPTURE_WIDE, COSY_CAPTURE_KINDS };
+static inline unsigned cosy_capture_kind(unsigned flags) { return (flags & FLAG_CAPTURE) / 64; }
+
 struct cosy_capture {
-    struct cosy_task *object; /* doubles as the link of a free block */
+    struct cosy_task *object;  /* its coroutine */
     cosy_fn_ fn;
-    unsigned char registers[]; /* integer at 16, vector at 80, then stack words */
+    unsigned char registers[]; /* integers at 16, vectors at 80, then stack words (aarch64 has eight integer registers) */
 };
-enum { COSY_CAPTURE_LIGHT_BYTES = 176, COSY_CAPTURE_WIDE_BYTES = 336, COSY_CAPTURE_SLOTS = 16 };
+enum { COSY_CAPTURE_SLOTS = 16 };
 
 /* Offsets are known to the assembly. */
 struct cosy_capture_state {
@@ -27,15 +32,56 @@ __attribute__((visibility("hidden")));
 _Static_assert(offsetof(struct cosy_capture_state, captured) == 128, "known to capture_*.S");
 _Static_assert(offsetof(struct cosy_capture_state, slot) == 136, "known to capture_*.S");
 
-extern cosy_hidden const char cosy_capture_light_entries[], cosy_capture_wide_entries[]; /* 16 bytes each */
-/* At the thread's end. */
-void cosy_capture_pools_clear(void);
+extern cosy_hidden const char cosy_capture_integers_entries[], cosy_capture_light_entries[], cosy_capture_wide_entries[]; /* 16 bytes each */
+size_t cosy_capture_bytes(unsigned kind); /* of a block */
+void cosy_capture_pools_trim(size_t keep); /* frees unused blocks beyond this many of each kind */
 
 /* coro.c: how many places of its making each new coroutine records, and the recording. */
 extern __thread int cosy_origin_depth;
 void cosy_record_origin(struct cosy_task *object);
 
+/* A coroutine without its call. */
+struct cosy_task *cosy_object_for(const struct cosy_site_ *site);
+/* What the stub has just filled; NULL when there was no memory for it. */
+struct cosy_task *cosy_captured_object(void);
+
+/* Result registers hold rubbish above the function's own type; code: struct cosy_site_. */
+static inline int64_t cosy_read_result(int64_t value, uint8_t code)
+{
+    switch (code) {
+    case 20:
+        return (int32_t)value;
+    case 24:
+    case 8:
+        return value;
+    case 0:
+        return 0;
+    case 1:
+        return (uint8_t)value;
+    case 2:
+        return (uint16_t)value;
+    case 4:
+        return (uint32_t)value;
+    case 17:
+        return (int8_t)value;
+    default:
+        return (int16_t)value;
+    }
+}
+
+/* Calls the function that a coroutine stands for, on the running stack, and frees the capture. start: what object->start was. */
+int64_t cosy_capture_call_captured(struct cosy_task *object, void *start);
+static inline int64_t cosy_capture_call(struct cosy_task *object, void *start)
+{
+    uint8_t code = object->site->result;
+    int64_t value = likely(!(object->future.node.flags & (FLAG_CAPTURE | FLAG_BLOCK)))
+                        ? ((int64_t(*)(void))(uintptr_t)start)()
+                        : cosy_capture_call_captured(object, start);
+    return likely(code == 20) ? (int32_t)value : cosy_read_result(value, code);
+}
+
 cosy_hidden void cosy_capture_nothing(void);
+cosy_hidden int64_t cosy_capture_replay_integers(void *block);
 cosy_hidden int64_t cosy_capture_replay_light(void *block);
 cosy_hidden int64_t cosy_capture_replay_wide(void *block);
 

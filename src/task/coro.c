@@ -8,6 +8,7 @@
 #include "../base/heap.h"
 #include "../sys/arch/switch.h"
 #include "capture.h"
+#include "stack.h"
 #include "unwind.h"
 
 static __thread struct cosy_driver *thread_driver; /* the innermost coroutine driven outside tasks */
@@ -238,9 +239,7 @@ static size_t bytes_of(const struct cosy_task *object)
     size_t bytes = sizeof *object + (object->extra ? sizeof *object->extra : 0);
     if (flags & FLAG_BEGUN || driver_of(object))
         bytes += cosy_stack_bytes(object->stack_class);
-    if (flags & (FLAG_LIGHT | FLAG_WIDE))
-        bytes += flags & FLAG_WIDE ? COSY_CAPTURE_WIDE_BYTES : COSY_CAPTURE_LIGHT_BYTES;
-    return bytes;
+    return bytes + cosy_capture_bytes(cosy_capture_kind(flags));
 }
 
 static void fill_info(const struct cosy_task *object, struct cosy_coro_info *info)
@@ -310,6 +309,8 @@ int cosy_set_coroutine_origin_tracking_depth(int depth)
 {
     int old = cosy_origin_depth;
     cosy_origin_depth = depth > 0 ? depth : 0;
+    if (depth > 0 && cosy_thread_.loop)
+        cosy_thread_.loop->watched = true;
     return old;
 }
 

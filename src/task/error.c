@@ -132,7 +132,8 @@ static char *describe_task(struct cosy_future *future)
 
 void cosy_error_inherit(int code, struct cosy_future *from)
 {
-    struct cosy_error *error = cosy_error_new(code, from->error ? from->error->message : NULL);
+    const char *reason = code == -ECANCELED && cosy_is_task(from) ? cosy_task_cancel_reason(cosy_as_task(from)) : NULL;
+    struct cosy_error *error = cosy_error_new(code, from->error ? from->error->message : reason);
     if (!error)
         return;
     error->cause = cosy_error_ref(from->error);
@@ -159,12 +160,12 @@ static void tell_places(FILE *out, const struct cosy_error *error)
 /* Outermost first, as Python's "most recent call last". */
 static void tell_chain(FILE *out, const struct cosy_error *error)
 {
-    tell_places(out, error);
-    if (!error->task)
-        return;
-    fprintf(out, "  %s\n", error->task);
-    if (error->cause)
-        tell_chain(out, error->cause);
+    for (; error; error = error->cause) {
+        tell_places(out, error);
+        if (!error->task)
+            return;
+        fprintf(out, "  %s\n", error->task);
+    }
 }
 
 static void tell_story(FILE *out, const struct cosy_error *error, int code, struct cosy_task *task)
@@ -226,13 +227,13 @@ static void report(void *arg)
     struct cosy_future *future = request->future;
     struct cosy_task *task = cosy_is_task(future) ? cosy_as_task(future) : NULL;
     int code = future->node.state == STATE_ERROR ? (int)future->result : 0;
-    char *story = code ? cosy_error_story(future->error, code, task) : NULL;
+    char *story = code ? cosy_error_story(future->error, code, task) : task ? describe_task(future) : NULL;
     char headline[300];
     snprintf(headline, sizeof headline, "cosy: %s%s%s", request->message, task ? ": task " : "", task ? cosy_task_name(task) : "");
     struct cosy_exception_context context = {
         .message = headline, .error = code, .detail = story, .task = task, .future = future};
     cosy_loop_call_exception_handler(request->loop, &context);
-    free(story);
+    cosy_heap_free(story);
 }
 
 void cosy_report(struct cosy_loop *loop, const char *message, struct cosy_future *future)

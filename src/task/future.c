@@ -187,7 +187,7 @@ cosy_loop *cosy_future_loop(const cosy_future *future) { return future->loop; }
 int cosy_future_result(cosy_future *future, int64_t *ret_result)
 {
     if (!future)
-        return -EINVAL;
+        return cosy_creation_error();
     if (!cosy_future_is_done(future))
         return -COSY_EINVALIDSTATE;
     if (future->node.state == STATE_RESULT) {
@@ -248,7 +248,7 @@ static void call_callback(struct cosy_observer *observer)
 int cosy_future_add_done_callback(cosy_future *future, cosy_done_callback fn, void *arg, cosy_context *context)
 {
     if (!future || !fn)
-        return -EINVAL;
+        return fn ? cosy_creation_error() : -EINVAL;
     if (future->loop->closed)
         return -COSY_ECLOSED;
     struct done_callback *callback = cosy_heap_zalloc(sizeof *callback);

@@ -9,6 +9,7 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 #include "capture.h"
+#include "object.h"
 #include "overflow.h"
 
 enum { SLAB_BYTES = 256 * 1024, SLAB_OBJECTS = SLAB_BYTES / (int)sizeof(struct cosy_task) - 1 };
@@ -18,28 +19,32 @@ struct slab {
     size_t used; /* objects handed out at least once: the rest was never touched */
 };
 
-static __thread struct {
-    struct cosy_task *free;
-    struct slab *slabs; /* the first one may have untouched objects */
-    uint64_t last_id;
-    size_t live;
-} objects __attribute__((tls_model("initial-exec")));
+__thread struct cosy_object_pool cosy_object_pool __attribute__((tls_model("initial-exec")));
+static __thread struct slab *slabs; /* the first one may have untouched objects */
 
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static void count_object(struct cosy_task *object, void *count)
+{
+    (void)object;
+    ++*(size_t *)count;
+}
+
 static void release_thread(void *unused)
 {
     (void)unused;
-    if (objects.live > 0)
+    size_t live = 0;
+    cosy_objects_walk(count_object, &live);
+    if (live > 0)
         return; /* handles may still be used by destructors that run later: leave it to the process's end */
-    while (objects.slabs) {
-        struct slab *slab = objects.slabs;
-        objects.slabs = slab->next;
+    while (slabs) {
+        struct slab *slab = slabs;
+        slabs = slab->next;
         cosy_heap_unmap(slab, SLAB_BYTES);
     }
-    objects.free = NULL;
-    cosy_capture_pools_clear();
+    cosy_object_pool.free = NULL;
+    cosy_capture_pools_trim(0);
     cosy_error_thread_end();
     cosy_overflow_thread_end();
     cosy_stacks_release();
@@ -55,9 +60,9 @@ static struct cosy_task *object_at(struct slab *slab, size_t index)
     return (struct cosy_task *)(void *)((char *)slab + (index + 1) * sizeof(struct cosy_task));
 }
 
-static cosy_cold struct cosy_task *untouched_object(void)
+struct cosy_task *cosy_object_untouched(void)
 {
-    struct slab *slab = objects.slabs;
+    struct slab *slab = slabs;
     if (!slab || slab->used == SLAB_OBJECTS) {
         pthread_once(&once, make_key);
         cosy_overflow_watch();
@@ -65,32 +70,10 @@ static cosy_cold struct cosy_task *untouched_object(void)
         if (!slab)
             return NULL;
         pthread_setspecific(thread_end, slab);
-        slab->next = objects.slabs;
-        objects.slabs = slab;
+        slab->next = slabs;
+        slabs = slab;
     }
     return object_at(slab, slab->used++);
-}
-
-struct cosy_task *cosy_object_new(void)
-{
-    struct cosy_task *object = objects.free;
-    if (likely(object))
-        objects.free = (struct cosy_task *)(void *)object->future.node.next;
-    else if (!(object = untouched_object()))
-        return NULL;
-    objects.live++;
-    memset(object, 0, sizeof *object);
-    object->id = ++objects.last_id;
-    return object;
-}
-
-void cosy_object_free(struct cosy_task *object)
-{
-    objects.live--;
-    object->future.node.state = STATE_FREE;
-    object->id = 0;
-    object->future.node.next = (struct cosy_node_ *)(void *)objects.free;
-    objects.free = object;
 }
 
 struct cosy_extra *cosy_extra_of(struct cosy_task *task)
@@ -114,24 +97,21 @@ static cosy_cold void report_if_unseen(struct cosy_task *task)
         cosy_report(task->future.loop, "Task exception was never retrieved", &task->future);
 }
 
-void cosy_task_unref(struct cosy_task *task)
+void cosy_task_end_of_life(struct cosy_task *task)
 {
-    if (--task->future.node.refs > 0)
-        return;
-    if (unlikely(task->future.node.state == STATE_ERROR))
-        report_if_unseen(task);
-    if (unlikely(task->context))
-        cosy_context_slot_clear(&task->context);
-    if (unlikely(task->future.error))
-        cosy_error_drop(task->future.error);
-    if (unlikely(task->extra))
+    report_if_unseen(task);
+    cosy_context_slot_clear(&task->context);
+    cosy_error_drop(task->future.error);
+    if (task->extra)
         free_extra(task->extra);
     cosy_object_free(task);
 }
 
+void cosy_task_unref(struct cosy_task *task) { cosy_task_unref_inline(task); }
+
 void cosy_objects_walk(void (*visit)(struct cosy_task *object, void *arg), void *arg)
 {
-    for (struct slab *slab = objects.slabs; slab; slab = slab->next)
+    for (struct slab *slab = slabs; slab; slab = slab->next)
         for (size_t i = 0; i < slab->used; i++)
             if (object_at(slab, i)->future.node.state != STATE_FREE)
                 visit(object_at(slab, i), arg);

@@ -16,12 +16,20 @@ enum { SIGNAL_STACK_BYTES = 64 * 1024, GUARD_BYTES = 4096 };
 
 static __thread void *signal_stack;
 
+static bool lies_near(char *stack, uintptr_t address)
+{
+    uintptr_t low = (uintptr_t)cosy_stack_low(stack);
+    return address >= low - GUARD_BYTES && address < low + GUARD_BYTES;
+}
+
+/* The task's own stack, or that of a coroutine which it drives by hand. */
 static bool hits_guard(struct cosy_task *task, uintptr_t address)
 {
-    if (!(task->future.node.flags & FLAG_BEGUN))
-        return false;
-    uintptr_t low = (uintptr_t)cosy_stack_low(task->stack);
-    return address >= low - GUARD_BYTES && address < low + GUARD_BYTES;
+    struct cosy_driver *driver = task->extra ? task->extra->driver : NULL;
+    for (; driver; driver = driver->outer)
+        if (lies_near(driver->stack, address))
+            return true;
+    return task->future.node.flags & FLAG_BEGUN && lies_near(task->stack, address);
 }
 
 static void tell(struct cosy_task *task, uintptr_t address)
@@ -46,6 +54,8 @@ static void on_fault(int signum, siginfo_t *info, void *context)
     if (task && hits_guard(task, (uintptr_t)info->si_addr))
         tell(task, (uintptr_t)info->si_addr);
     signal(signum, SIG_DFL); /* the instruction faults again, with the default effect */
+    if (info->si_code <= 0)
+        raise(signum); /* sent by somebody: nothing faults again */
 }
 
 static void install(int signum)

@@ -4,13 +4,16 @@
  * loop's stack in between; a callback, or the end of the turn, takes it back to the loop. A task that ends goes further: if the next one has
  * not begun yet and wants a stack of the same size, it begins on the very stack that has become free.
  */
+#include <limits.h>
 #include <string.h>
 
 #include <cosy/log.h>
 
 #include "../loop/context.h"
 #include "../sys/arch/switch.h"
-#include "task.h"
+#include "capture.h"
+#include "object.h"
+#include "stack.h"
 
 /* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 /* What arch/yield_*.S knows of these structs. */
@@ -19,7 +22,9 @@ _Static_assert(offsetof(struct cosy_task, future.node.next) == 0 && offsetof(str
                    offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
                    offsetof(struct cosy_task, future.loop) == 24,
                "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8, "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 &&
+                   offsetof(struct cosy_loop, skip) == 44 && offsetof(struct cosy_loop, turns) == 64,
+               "known to yield_*.S");
 _Static_assert(COSY_NODE_TASK == 1 && FLAG_MUST_CANCEL == 1 && FLAGS_SLOW_PARK == 7 && ECANCELED == 125, "known to yield_*.S");
 
 enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
@@ -32,6 +37,7 @@ struct eager {
 static __thread struct eager *eager_now __attribute__((tls_model("initial-exec")));
 
 cosy_hidden int cosy_yield_slowly(void);
+cosy_hidden int cosy_yield_queued(struct cosy_task *me);
 
 static inline struct cosy_task *task_of(struct cosy_node_ *node) { return (struct cosy_task *)(void *)node; }
 
@@ -88,47 +94,78 @@ static inline void begin_on(struct cosy_task *task, char *stack)
 }
 
 /* Gives a task its stack. False when it ended instead: cancelled before its first step, or no stack to be had. */
-static bool begin(struct cosy_task *task)
+static cosy_cold bool begin_unusually(struct cosy_task *task)
 {
-    if (unlikely(task->future.node.flags & FLAG_MUST_CANCEL)) {
+    if (task->future.node.flags & FLAG_MUST_CANCEL) {
         end_before_beginning(task, -ECANCELED, NULL);
         return false;
     }
-    if (unlikely(task->future.node.flags & FLAG_HOOKED) && !cosy_extra_of(task)) {
+    if (task->future.node.flags & FLAG_HOOKED && !cosy_extra_of(task)) {
         end_before_beginning(task, -ENOMEM, NULL);
         return false;
     }
     char *stack = cosy_stack_take(task->stack_class);
-    if (unlikely(!stack)) {
+    if (!stack) {
         end_before_beginning(task, -ENOMEM, cosy_stack_error());
         return false;
     }
     begin_on(task, stack);
-    if (unlikely(task->future.node.flags & FLAG_HOOKED))
+    if (task->future.node.flags & FLAG_HOOKED)
         cosy_hook_task_begins(task);
     return true;
 }
 
+/* The usual case: a stack from the pool. */
+static inline bool begin_warm(struct cosy_task *task)
+{
+    char *stack = unlikely(task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED)) ? NULL : cosy_stack_take_warm(task->stack_class);
+    if (likely(stack != NULL))
+        begin_on(task, stack);
+    return stack != NULL;
+}
+
+static inline bool begin(struct cosy_task *task) { return likely(begin_warm(task)) || begin_unusually(task); }
+
 /* ---- the end of a task, and what comes after ---- */
 
-void cosy_task_finish(struct cosy_task *task, int64_t outcome)
+static cosy_cold uint8_t failed_state(struct cosy_task *task, int64_t outcome)
+{
+    uint8_t state = outcome == -ECANCELED || outcome >= 0 ? STATE_CANCELLED : STATE_ERROR;
+    struct cosy_error *error = task->future.error;
+    if (error && (state != STATE_ERROR || cosy_error_code(error) != outcome)) {
+        cosy_error_drop(error);
+        task->future.error = NULL;
+    }
+    return state;
+}
+
+static inline void finish(struct cosy_task *task, int64_t outcome)
 {
     uint8_t state = STATE_RESULT;
-    if (unlikely(outcome < 0))
-        state = outcome == -ECANCELED ? STATE_CANCELLED : STATE_ERROR;
-    else if (unlikely(task->future.node.flags & FLAG_MUST_CANCEL))
-        state = STATE_CANCELLED;
-    if (unlikely(task->future.error) && (state != STATE_ERROR || cosy_error_code(task->future.error) != outcome)) {
+    if (unlikely(outcome < 0 || task->future.node.flags & FLAG_MUST_CANCEL)) {
+        state = failed_state(task, outcome);
+        if (state == STATE_CANCELLED)
+            outcome = -ECANCELED;
+        else if (outcome < INT_MIN) /* no error code: cut to an int it might look like success */
+            outcome = -EOVERFLOW;
+    } else if (unlikely(task->future.error != NULL)) {
         cosy_error_drop(task->future.error);
         task->future.error = NULL;
     }
     task->start = NULL;
     task->future.node.flags &= (uint16_t)~(FLAG_BEGUN | FLAG_MUST_CANCEL);
-    cosy_future_finish(&task->future, state, state == STATE_CANCELLED ? -ECANCELED : outcome);
+    if (unlikely(task->future.callbacks != NULL))
+        cosy_future_finish(&task->future, state, outcome);
+    else {
+        task->future.node.state = state;
+        task->future.result = outcome;
+    }
     if (unlikely(state == STATE_ERROR) && task->future.node.flags & FLAG_SPAWNED)
         cosy_report(task->future.loop, "Task exception in a spawned task", &task->future);
-    cosy_task_unref(task);
+    cosy_task_unref_inline(task);
 }
+
+void cosy_task_finish(struct cosy_task *task, int64_t outcome) { finish(task, outcome); }
 
 /* The task whose stack is free now chooses who runs next. Returns the one that begins here; else does not return. */
 static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t stack_class)
@@ -181,13 +218,14 @@ static void *task_main(void *arg)
         char *stack = me->stack;
         uint8_t stack_class = me->stack_class;
         unsigned flags = me->future.node.flags;
-        cosy_stack_check(me);
+        if (unlikely((uintptr_t)stack & 1))
+            cosy_stack_check(me);
         if (unlikely(flags & FLAG_HOOKED)) {
             me->future.node.refs++; /* the hooks still need it while its stack is left */
-            cosy_task_finish(me, outcome);
+            finish(me, outcome);
             leave_hooked(loop, me, stack, stack_class);
         }
-        cosy_task_finish(me, outcome);
+        finish(me, outcome);
         if (flags & FLAG_EAGER) {
             struct eager *eager = eager_now;
             eager_now = eager->outer;
@@ -201,7 +239,8 @@ static void *task_main(void *arg)
 
 /* ---- parking ---- */
 
-/* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. */
+/* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. What needs more than a few
+ * words of stack (mapping new stacks, ending tasks that cannot begin) is left to the loop: this stack may be a tiny one. */
 static __attribute__((noinline)) void switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
 {
     for (;;) {
@@ -209,14 +248,14 @@ static __attribute__((noinline)) void switch_away_slowly(struct cosy_task *me, s
         if (node->kind == COSY_NODE_TASK) {
             loop->head = node->next;
             cosy_thread_.current = task_of(node);
-            cosy_switch(&me->future.sp, task_of(node)->future.sp);
+            /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
+            if (task_of(node) != me)
+                cosy_switch(&me->future.sp, task_of(node)->future.sp);
             return;
         }
-        if (node->kind == COSY_NODE_TASK_NEW && !(node->flags & FLAG_HOOKED)) {
+        if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
             loop->head = node->next;
-            if (!begin(task))
-                continue;
             cosy_thread_.current = task;
             cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
             return;
@@ -307,8 +346,14 @@ int cosy_yield_slowly(void)
     struct cosy_task *me = cosy_task_or_complain("cosy_yield");
     if (!me)
         return -COSY_ENOTASK;
-    me->future.result = 0;
     cosy_ready_append(me->future.loop, &me->future.node);
+    return cosy_yield_queued(me);
+}
+
+/* The same when it stands on the queue already; the assembly passes the running task. */
+int cosy_yield_queued(struct cosy_task *me)
+{
+    me->future.result = 0;
     return (int)cosy_park_queued(me);
 }
 
@@ -317,6 +362,13 @@ int cosy_timed_wait_arm(struct cosy_loop *loop, struct cosy_timed_wait *wait, co
     wait->timed.node.kind = COSY_NODE_WAKE;
     wait->timed.node.state = TIMED_ARMED;
     return cosy_timers_add(loop->timers, &wait->timed.timer, when);
+}
+
+void cosy_timed_wait_soon(struct cosy_loop *loop, struct cosy_timed_wait *wait)
+{
+    wait->timed.node.kind = COSY_NODE_WAKE;
+    wait->timed.node.state = TIMED_ARMED;
+    cosy_ready_append(loop, &wait->timed.node);
 }
 
 /* Armed, or fired but not yet run: either way it will not be called. */

@@ -7,7 +7,7 @@
  *
  * Free stacks lie in an array used as a LIFO: [0, cold) have given their pages back to the kernel, [cold, count) are warm.
  */
-#include "task.h"
+#include "stack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,20 +26,13 @@
 enum { CHUNK_BYTES = 4 << 20, PAGE = 4096, KEEP_WARM = 64, GUARDED_FROM_CLASS = 4, MPROTECT_BUDGET = 16384 };
 static const uint64_t canary = UINT64_C(0xc05f57ac0c0ffee5);
 
-struct chunk {
-    struct chunk *next;
+struct cosy_stack_chunk {
+    struct cosy_stack_chunk *next;
     char *low;
     size_t bytes, used; /* used: bytes carved from the low end */
 };
 
-struct pool {
-    char **free;
-    size_t count, cold, room;
-    size_t taken, taken_peak; /* stacks in use now, and the most since the last idle look */
-    struct chunk *chunks;     /* the first one may have room left */
-};
-
-static __thread struct pool pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
+__thread struct cosy_stack_pool cosy_stack_pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
 static __thread char why[160];
 
 /* How guards are made, found out once: 1 MADV_GUARD_INSTALL, 2 mprotect, 3 canary only. */
@@ -102,10 +95,10 @@ void cosy_stack_check(struct cosy_task *task)
     }
 }
 
-static struct chunk *chunk_new(struct pool *pool, size_t each)
+static struct cosy_stack_chunk *chunk_new(struct cosy_stack_pool *pool, size_t each)
 {
     size_t bytes = each * 2 > CHUNK_BYTES ? each : CHUNK_BYTES;
-    struct chunk *chunk = cosy_heap_alloc(sizeof *chunk);
+    struct cosy_stack_chunk *chunk = cosy_heap_alloc(sizeof *chunk);
     char *low = chunk ? cosy_heap_map(bytes) : NULL;
     if (!low) {
         cosy_heap_free(chunk);
@@ -116,16 +109,16 @@ static struct chunk *chunk_new(struct pool *pool, size_t each)
     /* A sparse stack must not be backed by a 2 MiB page; a dense one may be. */
     if (each >= 4 * PAGE)
         madvise(low, bytes, MADV_NOHUGEPAGE);
-    *chunk = (struct chunk){.next = pool->chunks, .low = low, .bytes = bytes};
+    *chunk = (struct cosy_stack_chunk){.next = pool->chunks, .low = low, .bytes = bytes};
     pool->chunks = chunk;
     cosy_hook_stacks_mapped(low, bytes, each);
     return chunk;
 }
 
-static cosy_cold char *carve(struct pool *pool, uint8_t stack_class)
+static cosy_cold char *carve(struct cosy_stack_pool *pool, uint8_t stack_class)
 {
     size_t each = cosy_stack_bytes(stack_class);
-    struct chunk *chunk = pool->chunks;
+    struct cosy_stack_chunk *chunk = pool->chunks;
     if (!chunk || chunk->bytes - chunk->used < each) {
         chunk = chunk_new(pool, each);
         if (!chunk)
@@ -141,23 +134,23 @@ static cosy_cold char *carve(struct pool *pool, uint8_t stack_class)
 
 char *cosy_stack_take(uint8_t stack_class)
 {
-    struct pool *pool = &pools[stack_class];
-    char *low;
-    if (likely(pool->count > 0)) {
-        low = pool->free[--pool->count];
-        if (unlikely(pool->count < pool->cold)) {
-            pool->cold = pool->count;
-            if (has_canary(low))
-                place_canary(cosy_stack_low(low));
-        }
-    } else if (!(low = carve(pool, stack_class)))
+    struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
+    char *stack = cosy_stack_take_warm(stack_class);
+    if (stack)
+        return stack;
+    if (pool->count > 0) {
+        stack = pool->free[--pool->count];
+        pool->cold = pool->count;
+        if (has_canary(stack))
+            place_canary(cosy_stack_low(stack));
+    } else if (!(stack = carve(pool, stack_class)))
         return NULL;
     if (++pool->taken > pool->taken_peak)
         pool->taken_peak = pool->taken;
-    return low;
+    return stack;
 }
 
-static cosy_cold bool make_room(struct pool *pool)
+static bool make_room(struct cosy_stack_pool *pool)
 {
     size_t room = pool->room ? 2 * pool->room : 64;
     char **more = cosy_heap_resize(pool->free, room * sizeof(*more));
@@ -168,14 +161,11 @@ static cosy_cold bool make_room(struct pool *pool)
     return true;
 }
 
-void cosy_stack_give(char *stack, uint8_t stack_class)
+/* Without memory to remember it the stack is lost until its chunk is unmapped: it cannot be handed out twice. */
+void cosy_stack_give_first(struct cosy_stack_pool *pool, char *stack)
 {
-    struct pool *pool = &pools[stack_class];
-    pool->taken--;
-    /* Without memory to remember it the stack is lost until its chunk is unmapped: it cannot be handed out twice. */
-    if (unlikely(pool->count == pool->room) && !make_room(pool))
-        return;
-    pool->free[pool->count++] = stack;
+    if (make_room(pool))
+        pool->free[pool->count++] = stack;
 }
 
 static int by_address(const void *a, const void *b)
@@ -185,7 +175,7 @@ static int by_address(const void *a, const void *b)
 }
 
 /* One madvise per run of neighbours. Guards survive it. Packed stacks share pages, so theirs are left alone. */
-static void cool(struct pool *pool, size_t each, size_t until)
+static void cool(struct cosy_stack_pool *pool, size_t each, size_t until)
 {
     qsort(pool->free + pool->cold, until - pool->cold, sizeof(char *), by_address);
     for (size_t i = pool->cold; i < until;) {
@@ -201,7 +191,7 @@ static void cool(struct pool *pool, size_t each, size_t until)
 void cosy_stacks_idle(void)
 {
     for (uint8_t c = GUARDED_FROM_CLASS; c < COSY_STACK_CLASSES; c++) {
-        struct pool *pool = &pools[c];
+        struct cosy_stack_pool *pool = &cosy_stack_pools[c];
         size_t keep = pool->taken_peak / 4 > KEEP_WARM ? pool->taken_peak / 4 : KEEP_WARM;
         size_t warm = pool->count - pool->cold;
         if (warm > 2 * keep)
@@ -210,23 +200,23 @@ void cosy_stacks_idle(void)
     }
 }
 
-static void pool_release(struct pool *pool)
+static void pool_release(struct cosy_stack_pool *pool)
 {
     if (pool->taken > 0)
         return;
     while (pool->chunks) {
-        struct chunk *chunk = pool->chunks;
+        struct cosy_stack_chunk *chunk = pool->chunks;
         pool->chunks = chunk->next;
         cosy_hook_stacks_unmapped(chunk->low, chunk->bytes);
         cosy_heap_unmap(chunk->low, chunk->bytes);
         cosy_heap_free(chunk);
     }
     cosy_heap_free(pool->free);
-    *pool = (struct pool){0};
+    *pool = (struct cosy_stack_pool){0};
 }
 
 void cosy_stacks_release(void)
 {
     for (size_t c = 0; c < COSY_STACK_CLASSES; c++)
-        pool_release(&pools[c]);
+        pool_release(&cosy_stack_pools[c]);
 }

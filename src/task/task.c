@@ -8,7 +8,9 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 #include "../sys/arch/switch.h"
-#include "task.h"
+#include "capture.h"
+#include "object.h"
+#include "stack.h"
 
 /* ---- creation ---- */
 
@@ -54,17 +56,15 @@ static struct cosy_loop *home_of(const struct cosy_task_options *options, int *r
     return NULL;
 }
 
-static cosy_cold cosy_task *create_in(cosy_coro *coro, const struct cosy_task_options *options, unsigned flags)
+static bool only_eager(const struct cosy_task_options *options)
+{
+    return options->eager_start && !options->name && !options->stack_size && !options->context && !options->loop;
+}
+
+static cosy_cold cosy_task *create_in(struct cosy_task *task, const struct cosy_task_options *options, unsigned flags)
 {
     int error;
     const char *message = NULL;
-    struct cosy_task *task = cosy_coro_take(coro, &error);
-    if (!task) {
-        cosy_set_creation_error(error);
-        if (error == -COSY_EAWAITED)
-            cosy_log(COSY_LOG_ERROR, "cosy: cannot reuse an already awaited coroutine");
-        return NULL;
-    }
     struct cosy_loop *loop = home_of(options, &error, &message);
     if (!loop)
         return creation_failed(task, error, message);
@@ -72,6 +72,7 @@ static cosy_cold cosy_task *create_in(cosy_coro *coro, const struct cosy_task_op
     if (error < 0)
         return creation_failed(task, error, error == -EINVAL ? "stack_size is larger than any stack" : NULL);
     loop->has_tasks = true;
+    loop->watched |= cosy_origin_depth > 0;
     task->future.loop = loop;
     task->future.node.state = STATE_PENDING;
     task->future.node.flags |= (uint16_t)(FLAG_TASK | flags);
@@ -89,52 +90,87 @@ static cosy_cold cosy_task *create_in(cosy_coro *coro, const struct cosy_task_op
     return task;
 }
 
-/* The usual case by itself: a coroutine just made, no options, from a task, nobody watching. */
-static inline cosy_task *create_plainly(cosy_coro *coro, unsigned flags, bool eager)
+/* The usual case by itself: no options, made by a task that nobody watches. */
+static inline bool is_usual(const struct cosy_task *me)
 {
-    struct cosy_task *me = cosy_thread_.current;
-    int error;
-    if (unlikely(!me || me->future.node.flags & FLAG_HOOKED || me->future.loop->debug))
-        return NULL;
-    struct cosy_task *task = cosy_coro_take(coro, &error);
-    if (unlikely(!task))
-        return NULL;
-    struct cosy_loop *loop = me->future.loop;
-    task->future.loop = loop;
+    return likely(me != NULL) && likely(!(me->future.node.flags & FLAG_HOOKED)) && likely(!me->future.loop->watched);
+}
+
+static inline void become_task(struct cosy_task *task, struct cosy_task *me, unsigned flags)
+{
+    task->future.loop = me->future.loop;
     task->future.node.state = STATE_PENDING;
+    task->future.node.kind = COSY_NODE_TASK_NEW;
     task->future.node.flags |= (uint16_t)(FLAG_TASK | flags);
     task->future.node.refs = 2;
     task->parent = me->id;
     if (unlikely(me->context))
         task->context = cosy_context_slot_copy(me->context);
-    if (eager)
-        cosy_task_run_eagerly(task);
-    else
-        cosy_task_schedule(task);
-    return task;
 }
 
-static bool only_eager(const struct cosy_task_options *options)
+static inline cosy_task *create_object(struct cosy_task *object, const struct cosy_task_options *options, unsigned flags)
 {
-    return options->eager_start && !options->name && !options->stack_size && !options->context && !options->loop;
+    struct cosy_task *me = cosy_thread_.current;
+    bool eager = options && options->eager_start;
+    if (unlikely(!object))
+        return NULL;
+    if (!is_usual(me) || (options && !only_eager(options)))
+        return create_in(object, options, flags);
+    become_task(object, me, flags);
+    if (eager)
+        cosy_task_run_eagerly(object);
+    else
+        cosy_ready_append(me->future.loop, &object->future.node);
+    return object;
+}
+
+cosy_task *cosy_create_plain_(const struct cosy_site_ *site, cosy_fn_ fn, const struct cosy_task_options *options)
+{
+    struct cosy_task *me = cosy_thread_.current;
+    struct cosy_task *object = is_usual(me) && likely(!options) ? cosy_object_new() : NULL;
+    if (unlikely(!object)) {
+        object = cosy_object_for(site);
+        if (!object)
+            return NULL;
+        object->start = (void *)(uintptr_t)fn;
+        return create_object(object, options, 0);
+    }
+    object->site = site;
+    object->stack_class = COSY_STACK_CLASS_DEFAULT;
+    object->start = (void *)(uintptr_t)fn;
+    become_task(object, me, 0);
+    cosy_ready_append(me->future.loop, &object->future.node);
+    return object;
+}
+
+cosy_task *cosy_create_captured_(const struct cosy_task_options *options)
+{
+    return create_object(cosy_captured_object(), options, 0);
+}
+
+static struct cosy_task *take_or_tell(cosy_coro *coro)
+{
+    int error;
+    struct cosy_task *object = cosy_coro_take(coro, &error);
+    if (!object) {
+        cosy_set_creation_error(error);
+        if (error == -COSY_EAWAITED)
+            cosy_log(COSY_LOG_ERROR, "cosy: cannot reuse an already awaited coroutine");
+    }
+    return object;
 }
 
 cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task_options *options)
 {
-    cosy_task *task = NULL;
-    if (likely(!options || only_eager(options)))
-        task = create_plainly(coro, 0, options != NULL);
-    return likely(task != NULL) ? task : create_in(coro, options, 0);
+    return create_object(take_or_tell(coro), options, 0);
 }
 
 int cosy_spawn_(cosy_coro *coro, const struct cosy_task_options *options)
 {
-    cosy_task *task = options ? NULL : create_plainly(coro, FLAG_SPAWNED, false);
-    if (!task)
-        task = create_in(coro, options, FLAG_SPAWNED);
+    cosy_task *task = create_object(take_or_tell(coro), options, FLAG_SPAWNED);
     if (!task)
         return cosy_creation_error();
-    cosy_task_unref(task);
+    cosy_task_unref_inline(task);
     return 0;
 }
 
@@ -161,7 +197,7 @@ struct cosy_future *cosy_as_future(int kind, void *what, int *ret_error)
 static cosy_cold void note_canceller(struct cosy_task *task, const char *reason)
 {
     struct cosy_task *by = cosy_task_here();
-    if (!reason && !by)
+    if (!reason && !by && !task->extra)
         return;
     struct cosy_extra *extra = cosy_extra_of(task);
     if (!extra)
@@ -219,8 +255,8 @@ cosy_task *cosy_task_ref(cosy_task *task)
 
 void cosy_task_drop(cosy_task *task)
 {
-    if (task)
-        cosy_task_unref(task);
+    if (likely(task != NULL))
+        cosy_task_unref_inline(task);
 }
 
 bool cosy_task_done(const cosy_task *task) { return task && cosy_future_is_done(&task->future); }
@@ -314,9 +350,6 @@ static void abandon(struct cosy_task *task)
 {
     cosy_report(task->future.loop, "Task was destroyed but it is pending", &task->future);
     task->future.node.flags &= (uint16_t)~FLAG_RETRIEVED;
-    if (task->wait && task->wait->kind->abandon)
-        task->wait->kind->abandon(task->wait);
-    task->wait = NULL;
     if (task->future.node.flags & FLAG_BEGUN)
         cosy_stack_give(task->stack, task->stack_class);
     else
@@ -339,24 +372,57 @@ static void close_object(struct cosy_task *object, void *arg)
         cosy_coro_never_awaited(object);
 }
 
-void cosy_tasks_close(struct cosy_loop *loop) { cosy_objects_walk(close_object, loop); }
+static void stop_waiting(struct cosy_task *object, void *loop)
+{
+    struct cosy_wait *wait = object->wait;
+    if (object->future.loop != loop || object->future.node.state != STATE_PENDING || !wait)
+        return;
+    object->wait = NULL;
+    if (wait->kind->abandon)
+        wait->kind->abandon(wait);
+}
+
+/* A task that ends must stand on no queue: its memory is used again. */
+static void unqueue_tasks(struct cosy_loop *loop)
+{
+    struct cosy_node_ end = {.kind = COSY_NODE_MARKER}, *node;
+    cosy_ready_append(loop, &end);
+    while ((node = cosy_ready_take(loop)) != &end)
+        if (node->kind > COSY_NODE_TASK_NEW)
+            cosy_ready_append(loop, node);
+}
+
+/* First nobody waits or is queued any more, so that the end of one task wakes none that ends next. */
+void cosy_tasks_close(struct cosy_loop *loop)
+{
+    unqueue_tasks(loop);
+    cosy_objects_walk(stop_waiting, loop);
+    cosy_objects_walk(close_object, loop);
+}
+
+enum { KEPT_BLOCKS = 4096 };
 
 void cosy_tasks_idle(struct cosy_loop *loop)
 {
     (void)loop;
     cosy_stacks_idle();
+    cosy_capture_pools_trim(KEPT_BLOCKS);
 }
 
 /* ---- the loop's stack for deep calls ---- */
 
+static __thread bool roomy_in_use; /* fn may come back here: its frames must not be overwritten */
+
 void cosy_on_big_stack(void (*fn)(void *arg), void *arg)
 {
     struct cosy_task *me = cosy_task_here();
-    if (!me || me->future.node.flags & FLAG_HOOKED || me->stack_class > COSY_STACK_CLASS_DEFAULT) {
+    if (!me || roomy_in_use || cosy_hooks_wanted() || me->stack_class > COSY_STACK_CLASS_DEFAULT) {
         fn(arg);
         return;
     }
     /* Below what the loop has saved there, past the red zone. */
     uintptr_t top = ((uintptr_t)cosy_roomy_sp(me->future.loop) - 256) & ~(uintptr_t)63;
+    roomy_in_use = true;
     cosy_switch_hop(fn, arg, (void *)top);
+    roomy_in_use = false;
 }

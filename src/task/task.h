@@ -37,8 +37,7 @@ enum {
     FLAG_TASK = 8,         /* a future that is a task */
     FLAG_RETRIEVED = 16,   /* somebody looked at the error, or it was reported */
     FLAG_BEGUN = 32,       /* owns a stack; `stack` instead of `start` is valid */
-    FLAG_LIGHT = 64,       /* start: a small block of captured arguments */
-    FLAG_WIDE = 128,       /* start: a large one */
+    FLAG_CAPTURE = 64 + 128, /* start: a block of captured arguments, of kind capture_kind(flags) */
     FLAG_BLOCK = 256,      /* start: a copied argument block */
     FLAG_SPAWNED = 512,    /* nobody will ask: report an error at once */
     FLAG_ORIGIN = 1024,    /* extra->origin is recorded */
@@ -143,6 +142,7 @@ struct cosy_timed_wait {
     void (*fired)(struct cosy_timed_wait *self);
 };
 int cosy_timed_wait_arm(struct cosy_loop *loop, struct cosy_timed_wait *wait, cosy_ns when);
+void cosy_timed_wait_soon(struct cosy_loop *loop, struct cosy_timed_wait *wait); /* as if due: fires in the next turn */
 void cosy_timed_wait_disarm(struct cosy_loop *loop, struct cosy_timed_wait *wait);
 void cosy_observe(struct cosy_future *future, struct cosy_observer *observer); /* a pending one: is called when done */
 void cosy_observe_done(struct cosy_future *future, struct cosy_observer *observer); /* a done one: queues notify */
@@ -162,8 +162,6 @@ struct cosy_future *cosy_as_future(int kind, void *what, int *ret_error);
 
 /* ---- objects (object.c) ---- */
 
-struct cosy_task *cosy_object_new(void); /* zeroed but for id; NULL without memory */
-void cosy_object_free(struct cosy_task *object);
 void cosy_task_unref(struct cosy_task *task);
 struct cosy_extra *cosy_extra_of(struct cosy_task *task); /* made when missing; NULL without memory */
 /* Calls visit for each object of this thread that is not free. */
@@ -173,8 +171,6 @@ void cosy_objects_walk(void (*visit)(struct cosy_task *object, void *arg), void 
 
 /* The object behind a handle that nothing has taken yet; NULL and *ret_error otherwise. */
 struct cosy_task *cosy_coro_take(struct cosy_coro *coro, int *ret_error);
-/* Calls the captured function, on the running stack, and frees the capture. start: what object->start was. */
-int64_t cosy_capture_call(struct cosy_task *object, void *start);
 void cosy_capture_discard(struct cosy_task *object);
 /* Why the latest creation in this thread gave NULL. */
 int cosy_creation_error(void);
@@ -189,7 +185,6 @@ static inline size_t cosy_stack_bytes(uint8_t stack_class) { return (size_t)1024
 /* A stack is named by its lowest address; bit 0 tells that it has a canary instead of a guard page. */
 static inline char *cosy_stack_low(char *stack) { return (char *)((uintptr_t)stack & ~(uintptr_t)1); }
 char *cosy_stack_take(uint8_t stack_class); /* NULL: cosy_stack_error tells why */
-void cosy_stack_give(char *stack, uint8_t stack_class);
 const char *cosy_stack_error(void);
 void cosy_stacks_idle(void);    /* gives memory of long-unused stacks back to the kernel */
 void cosy_stacks_release(void); /* unmaps those that nobody uses, as far as whole chunks are free */

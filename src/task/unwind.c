@@ -11,13 +11,16 @@
 #include "task/unwind.h"
 
 #include "base/base.h"
+#include "base/heap.h"
 #include "sys/arch/switch.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Forgets what is kept. Any thread; the next walk begins anew. Runs at exit, so that leak checkers see nothing. */
@@ -70,8 +73,7 @@ static void append_frame(struct list *list, uintptr_t pc, const char *function, 
     *frame = (struct cosy_frame){.pc = pc, .function = "?", .line = line};
     if (function && *function)
         copy_function(frame->function, sizeof frame->function, function);
-    if (file)
-        copy_path(frame->file, sizeof frame->file, file);
+    copy_path(frame->file, sizeof frame->file, file);
 }
 
 /* By name: public and internal functions of the library, whether or not it has debug information. */
@@ -126,41 +128,6 @@ static bool is_in_shared_library(uintptr_t address)
     return !strncmp(slash ? slash + 1 : own.dli_fname, "libcosy.so", strlen("libcosy.so"));
 }
 
-#ifdef COSY_HAVE_LIBDW
-
-#include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <elfutils/libdwfl.h>
-#include <link.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/uio.h>
-
-/* DWARF's numbers of the registers in a parked stack's first words; the rest is no matter for a walk. */
-#if defined(__x86_64__)
-enum { REGISTER_SP = 7 };
-static const int register_of_word[] = {15, 14, 13, 12, 3, 6}; /* r15 r14 r13 r12 rbx rbp */
-#elif defined(__aarch64__)
-enum { REGISTER_SP = 31 };
-static const int register_of_word[] = {29, 30, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28}; /* x29 ... */
-#endif
-
-/* The loader counts what it loads and unloads. */
-struct modules {
-    unsigned long long added, removed;
-};
-
-/* Guarded by lock. position is the start of the running walk; the rest is kept between walks and belongs to process
- * pid. */
-static struct {
-    pthread_mutex_t lock;
-    Dwfl *dwfl;
-    pid_t pid;
-    struct modules modules;
-    const struct position *position;
-    char directory[512]; /* what the library's source files begin with; "" when unknown */
-} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
 /* ---- Reading our own memory ---- */
 
 static bool read_memory(uint64_t address, void *to, size_t size)
@@ -176,6 +143,52 @@ static bool read_memory(uint64_t address, void *to, size_t size)
     }
     return got == (ssize_t)size;
 }
+
+static bool read_parked(uintptr_t sp, struct position *at)
+{
+    if (!read_memory(sp, at->saved, sizeof at->saved))
+        return false;
+    at->sp = sp + COSY_SWITCH_FRAME;
+    at->pc = at->saved[COSY_SWITCH_PC / sizeof(uint64_t)];
+    return true;
+}
+
+#if COSY_HAVE_LIBDW
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* DWARF's numbers of the registers in a parked stack's first words; the rest is no matter for a walk. */
+#if defined(__x86_64__)
+enum { REGISTER_SP = 7 };
+static const int register_of_word[] = {15, 14, 13, 12, 3, 6}; /* r15 r14 r13 r12 rbx rbp */
+#elif defined(__aarch64__)
+enum { REGISTER_SP = 31 };
+static const int register_of_word[] = {29, 30, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28}; /* x29 ... */
+#endif
+
+enum { STACK_SIZE = 1 << 20 };
+
+/* The loader counts what it loads and unloads. */
+struct modules {
+    unsigned long long added, removed;
+};
+
+/* Guarded by lock. position is the start of the running walk; the rest is kept between walks and belongs to process
+ * pid. */
+static struct {
+    pthread_mutex_t lock;
+    Dwfl *dwfl;
+    pid_t pid;
+    struct modules modules;
+    const struct position *position;
+    char *stack;         /* where walks run */
+    char directory[512]; /* what the library's source files begin with; "" when unknown */
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- The process as libdw sees it: one thread, which stands at kept.position ---- */
 
@@ -227,9 +240,16 @@ static int close_on_exec(int fd)
     return fd;
 }
 
+/* The program itself is opened where the kernel holds it: its file may have been replaced by a newer one meanwhile. */
 static int find_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, char **file, Elf **elf)
 {
-    return close_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    if (strcmp(name, program) != 0)
+        return close_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
+    *file = strdup(name); /* libdw frees it: not of our heap */
+    return *file ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC) : -1;
 }
 
 /* Separate debug information: only from this machine. With DEBUGINFOD_URLS set libdw's standard search would ask a
@@ -263,12 +283,34 @@ static void forget_modules(void)
 struct place {
     Dwarf_Die *unit; /* NULL: no debug information */
     Dwarf_Addr bias;
-    const char *file;
+    char file[1024]; /* absolute; "" when unknown */
     int line;
 };
 
-/* libdw finds a unit through a table that clang does not write and that gcc leaves out on request; then all are asked.
- */
+/* Compilers write some paths relative to the directory they were called in; another program's may read the same. */
+static void set_file(struct place *place, const char *path)
+{
+    Dwarf_Attribute attribute;
+    const char *directory = NULL;
+    if (path && *path != '/' && place->unit)
+        directory = dwarf_formstring(dwarf_attr(place->unit, DW_AT_comp_dir, &attribute));
+    if (directory)
+        snprintf(place->file, sizeof place->file, "%s/%s", directory, path);
+    else
+        snprintf(place->file, sizeof place->file, "%s", path ? path : "");
+}
+
+/* libdw also gives a module for an address between two. */
+static Dwfl_Module *module_at(Dwarf_Addr address)
+{
+    Dwarf_Addr start = 0, end = 0;
+    Dwfl_Module *module = dwfl_addrmodule(kept.dwfl, address);
+    if (module)
+        (void)dwfl_module_info(module, NULL, &start, &end, NULL, NULL, NULL, NULL);
+    return address >= start && address < end ? module : NULL;
+}
+
+/* libdw finds a unit through a table that clang does not write; then all units are asked. */
 static Dwarf_Die *find_unit(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *bias)
 {
     Dwarf_Die *unit = dwfl_module_addrdie(module, address, bias);
@@ -286,7 +328,7 @@ static struct place find_place(Dwfl_Module *module, Dwarf_Addr address)
     place.unit = find_unit(module, address, &place.bias);
     Dwarf_Line *line = place.unit ? dwarf_getsrc_die(place.unit, address - place.bias) : NULL;
     if (line) {
-        place.file = dwarf_linesrc(line, NULL, NULL);
+        set_file(&place, dwarf_linesrc(line, NULL, NULL));
         (void)dwarf_lineno(line, &place.line);
     }
     return place;
@@ -299,17 +341,15 @@ static void find_own_directory(void)
     static const char suffix[] = "task/unwind.c";
     kept.directory[0] = 0;
     uintptr_t own = (uintptr_t)cosy_unwind_parked;
-    Dwfl_Module *module = dwfl_addrmodule(kept.dwfl, own);
-    struct place place = {.unit = NULL};
-    if (module)
-        place = find_place(module, own);
-    const char *path = place.file;
-    if (!path)
+    Dwfl_Module *module = module_at(own);
+    if (!module)
         return;
-    size_t length = strlen(path);
-    if (length < sizeof suffix || length >= sizeof kept.directory || strcmp(path + length - strlen(suffix), suffix))
+    struct place place = find_place(module, own);
+    size_t length = strlen(place.file);
+    if (length < sizeof suffix || length >= sizeof kept.directory ||
+        strcmp(place.file + length - strlen(suffix), suffix) != 0)
         return;
-    memcpy(kept.directory, path, length - strlen(suffix));
+    memcpy(kept.directory, place.file, length - strlen(suffix));
     kept.directory[length - strlen(suffix)] = 0;
 }
 
@@ -362,8 +402,7 @@ struct walk {
 
 static bool is_library(const char *function, const char *file)
 {
-    return has_library_name(function) ||
-           (file && *kept.directory && !strncmp(file, kept.directory, strlen(kept.directory)));
+    return has_library_name(function) || (*kept.directory && !strncmp(file, kept.directory, strlen(kept.directory)));
 }
 
 static void found(struct walk *walk, uintptr_t pc, const char *function, const char *file, int line)
@@ -382,23 +421,39 @@ static void found(struct walk *walk, uintptr_t pc, const char *function, const c
 static bool is_function(Dwarf_Die *die)
 {
     int tag = dwarf_tag(die);
-    return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine || tag == DW_TAG_entry_point;
+    return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
 }
 
-/* The scopes around an address, innermost first, beginning with the function that contains it; the caller frees them.
- * From an inlined function they lead through the functions it was inlined into. */
-static int scopes_around(Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die **scopes)
+/* The part of a unit, function or block that contains an address. */
+static bool find_inner(Dwarf_Die *outer, Dwarf_Addr address, Dwarf_Die *inner)
 {
-    Dwarf_Die *near = NULL;
-    int count = dwarf_getscopes(unit, address, &near), nested = 0;
-    for (int i = 0; i < count; i++) {
-        if (is_function(&near[i])) {
-            nested = dwarf_getscopes_die(&near[i], scopes);
-            break;
+    Dwarf_Die each;
+    if (dwarf_child(outer, &each) != 0)
+        return false;
+    do {
+        int tag = dwarf_tag(&each);
+        if (tag == DW_TAG_namespace && find_inner(&each, address, inner))
+            return true;
+        if ((is_function(&each) || tag == DW_TAG_lexical_block) && dwarf_haspc(&each, address) > 0) {
+            *inner = each;
+            return true;
         }
+    } while (dwarf_siblingof(&each, &each) == 0);
+    return false;
+}
+
+/* The functions around an address, outermost first: one that was compiled, then those inlined into one another there.
+ * (dwarf_getscopes() finds none where link-time optimisation inlined a function of another file.) */
+static int functions_around(Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die *functions, int max)
+{
+    int count = 0;
+    Dwarf_Die at = *unit, inner;
+    while (count < max && find_inner(&at, address, &inner)) {
+        at = inner;
+        if (is_function(&at))
+            functions[count++] = at;
     }
-    free(near);
-    return nested;
+    return count;
 }
 
 static int call_number(Dwarf_Die *die, unsigned name)
@@ -423,22 +478,22 @@ static const char *call_file(Dwarf_Die *unit, Dwarf_Die *inlined)
 static void tell_frame(struct walk *walk, uintptr_t pc, Dwfl_Module *module, uintptr_t address, const char *symbol)
 {
     struct place place = find_place(module, address);
-    Dwarf_Die *scopes = NULL;
-    int count = place.unit ? scopes_around(place.unit, address - place.bias, &scopes) : 0;
-    for (int i = 0; i < count; i++) {
-        if (!is_function(&scopes[i]))
-            continue;
-        const char *name = dwarf_diename(&scopes[i]);
-        if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) {
+    Dwarf_Die functions[32];
+    int count = 0;
+    if (place.unit)
+        count = functions_around(place.unit, address - place.bias, functions, COUNT_OF(functions));
+    while (count-- > 0) {
+        Dwarf_Die *function = &functions[count];
+        const char *name = dwarf_diename(function);
+        if (dwarf_tag(function) != DW_TAG_inlined_subroutine) {
             symbol = name ? name : symbol;
             break;
         }
         found(walk, pc, name, place.file, place.line);
-        place.file = call_file(place.unit, &scopes[i]);
-        place.line = call_number(&scopes[i], DW_AT_call_line);
+        set_file(&place, call_file(place.unit, function));
+        place.line = call_number(function, DW_AT_call_line);
     }
-    free(scopes);
-    if (symbol || place.file || !is_in_shared_library(address))
+    if (symbol || *place.file || !is_in_shared_library(address))
         found(walk, pc, symbol, place.file, place.line);
 }
 
@@ -455,7 +510,7 @@ static int visit_frame(Dwfl_Frame *state, void *arg)
     if (walk->visited == 1 || walk->after_hop)
         interrupted = false;
     uintptr_t address = interrupted ? pc : pc - 1;
-    Dwfl_Module *module = dwfl_addrmodule(kept.dwfl, address);
+    Dwfl_Module *module = module_at(address);
     GElf_Off offset;
     GElf_Sym symbol;
     const char *name = module ? dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL) : NULL;
@@ -463,38 +518,45 @@ static int visit_frame(Dwfl_Frame *state, void *arg)
     if (module)
         tell_frame(walk, pc, module, address, name);
     else
-        found(walk, pc, NULL, NULL, 0);
+        found(walk, pc, NULL, "", 0);
     return walk->at_end ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
 /* ---- One walk ---- */
 
-/* False: libdw cannot see this process. */
-static bool walk_from(const struct position *start, struct list *list)
+struct request {
+    const struct position *start;
+    struct list *list;
+    bool able; /* false: libdw cannot see this process */
+};
+
+static void walk_on_own_stack(void *arg)
 {
-    struct walk walk = {.list = *list};
-    pthread_mutex_lock(&kept.lock);
-    bool able = refresh_modules();
-    if (able && dwfl_addrmodule(kept.dwfl, start->pc - 1)) {
-        kept.position = start;
-        (void)dwfl_getthread_frames(kept.dwfl, kept.pid, visit_frame, &walk);
-        if (walk.visited < 2) /* a file could not be opened or read; libdw would remember that for ever */
-            forget_modules();
-        if (walk.list.count < walk.list.max)
-            drop_unnamed_base(&walk.list);
-        *list = walk.list;
-    }
-    pthread_mutex_unlock(&kept.lock);
-    return able;
+    struct request *request = arg;
+    struct walk walk = {.list = *request->list};
+    request->able = refresh_modules();
+    if (!request->able || !module_at(request->start->pc - 1))
+        return;
+    kept.position = request->start;
+    (void)dwfl_getthread_frames(kept.dwfl, kept.pid, visit_frame, &walk);
+    if (walk.visited < 2) /* a file could not be opened or read; libdw would remember that for ever */
+        forget_modules();
+    if (walk.list.count < walk.list.max)
+        drop_unnamed_base(&walk.list);
+    *request->list = walk.list;
 }
 
-static bool read_parked(uintptr_t sp, struct position *at)
+/* libdw puts the lines of a whole source file on the stack, 160 KiB of them: too much for a task's. */
+static bool walk_from(const struct position *start, struct list *list)
 {
-    if (!read_memory(sp, at->saved, sizeof at->saved))
-        return false;
-    at->sp = sp + COSY_SWITCH_FRAME;
-    at->pc = at->saved[COSY_SWITCH_PC / sizeof(uint64_t)];
-    return true;
+    struct request request = {.start = start, .list = list, .able = false};
+    pthread_mutex_lock(&kept.lock);
+    if (!kept.stack)
+        kept.stack = cosy_heap_map(STACK_SIZE);
+    if (kept.stack)
+        cosy_switch_hop(walk_on_own_stack, &request, kept.stack + STACK_SIZE);
+    pthread_mutex_unlock(&kept.lock);
+    return request.able;
 }
 
 /* Not at exit while another thread walks: it would lose what it reads. */
@@ -503,6 +565,9 @@ void cosy_unwind_release(void)
     if (pthread_mutex_trylock(&kept.lock) != 0)
         return;
     forget_modules();
+    if (kept.stack)
+        cosy_heap_unmap(kept.stack, STACK_SIZE);
+    kept.stack = NULL;
     pthread_mutex_unlock(&kept.lock);
 }
 
@@ -517,22 +582,6 @@ static bool walk_from(const struct position *start, struct list *list)
     return false;
 }
 
-/* Through a pipe, because the kernel refuses to copy from a bad address where a load would crash. */
-static bool read_parked(uintptr_t sp, struct position *at)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return false;
-    ssize_t size = sizeof at->saved;
-    bool done =
-        write(ends[1], (void *)sp, sizeof at->saved) == size && read(ends[0], at->saved, sizeof at->saved) == size;
-    close(ends[0]);
-    close(ends[1]);
-    at->sp = sp + COSY_SWITCH_FRAME;
-    at->pc = at->saved[COSY_SWITCH_PC / sizeof(uint64_t)];
-    return done;
-}
-
 #endif
 
 /* ---- Without libdw, or where it cannot read this process ---- */
@@ -542,7 +591,7 @@ static void append_plainly(struct list *list, uintptr_t pc)
     Dl_info info;
     const char *name = dladdr((void *)(pc - 1), &info) ? info.dli_sname : NULL;
     if (!has_library_name(name) && !is_below_program(name) && (name || !is_in_shared_library(pc - 1)))
-        append_frame(list, pc, name, NULL, 0);
+        append_frame(list, pc, name, "", 0);
 }
 
 /* All that can be said of a parked stack: where it goes on. That is the library's own place, but there is no other. */
@@ -550,7 +599,7 @@ static void append_resume_place(struct list *list, uintptr_t pc)
 {
     Dl_info info;
     if (dladdr((void *)(pc - 1), &info))
-        append_frame(list, pc, info.dli_sname, NULL, 0);
+        append_frame(list, pc, info.dli_sname, "", 0);
 }
 
 /* The frames from `caller`, an address that a call left behind, outwards. */
@@ -599,7 +648,7 @@ int cosy_unwind_parked(void *sp, struct cosy_frame *frames, int max)
     return list.count;
 }
 
-int cosy_unwind_here(struct cosy_frame *frames, int max)
+__attribute__((noinline)) int cosy_unwind_here(struct cosy_frame *frames, int max)
 {
     struct list list = {.frames = frames, .max = max};
     struct position at = {.pc = 0};

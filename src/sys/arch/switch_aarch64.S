@@ -152,5 +152,6 @@
 	.cfi_endproc
 	.size	cosy_switch_hop, .-cosy_switch_hop
 
-	.section .note.GNU-stack, "", %progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

@@ -153,5 +153,6 @@
 	.asciz	"GNU"
 	.long	0xc0000002, 4, 1, 0
 
-	.section .note.GNU-stack, "", %progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

@@ -32,6 +32,14 @@
 	stp	x6, x7, [x16, #64]
 	.endm
 
+	function cosy_capture_integers
+	.cfi_startproc
+	find_block_and_store_integers
+	mov	x0, #0
+	ret
+	.cfi_endproc
+	.size	cosy_capture_integers, .-cosy_capture_integers
+
 	function cosy_capture_light
 	.cfi_startproc
 	find_block_and_store_integers
@@ -76,6 +84,7 @@
 	.size	\name, .-\name
 	.endm
 
+	entries	cosy_capture_integers_entries, cosy_capture_integers
 	entries	cosy_capture_light_entries, cosy_capture_light
 	entries	cosy_capture_wide_entries, cosy_capture_wide
 
@@ -127,8 +136,22 @@
 	.size	\name, .-\name
 	.endm
 
+/* Integer registers only: the task's function is reached by a jump. */
+	function cosy_capture_replay_integers
+	.cfi_startproc
+	hint	#34
+	ldr	x16, [x0, #8]
+	ldp	x2, x3, [x0, #32]
+	ldp	x4, x5, [x0, #48]
+	ldp	x6, x7, [x0, #64]
+	ldp	x0, x1, [x0, #16]
+	br	x16
+	.cfi_endproc
+	.size	cosy_capture_replay_integers, .-cosy_capture_replay_integers
+
 	replay	cosy_capture_replay_light, 4, 32, 144
 	replay	cosy_capture_replay_wide, 8, 128, 208
 
-	.section .note.GNU-stack, "", %progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

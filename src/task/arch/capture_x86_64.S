@@ -31,6 +31,14 @@
 	.endm
 
 
+	function cosy_capture_integers
+	.cfi_startproc
+	find_block_and_store_integers
+	xorl	%eax, %eax
+	ret
+	.cfi_endproc
+	.size	cosy_capture_integers, .-cosy_capture_integers
+
 	function cosy_capture_light
 	.cfi_startproc
 	find_block_and_store_integers
@@ -84,6 +92,7 @@
 	.size	\name, .-\name
 	.endm
 
+	entries	cosy_capture_integers_entries, cosy_capture_integers
 	entries	cosy_capture_light_entries, cosy_capture_light
 	entries	cosy_capture_wide_entries, cosy_capture_wide
 
@@ -135,6 +144,21 @@
 	.size	\name, .-\name
 	.endm
 
+/* Integer registers only: the task's function is reached by a jump. */
+	function cosy_capture_replay_integers
+	.cfi_startproc
+	endbr64
+	movq	8(%rdi), %r10
+	movq	24(%rdi), %rsi
+	movq	32(%rdi), %rdx
+	movq	40(%rdi), %rcx
+	movq	48(%rdi), %r8
+	movq	56(%rdi), %r9
+	movq	16(%rdi), %rdi
+	jmp	*%r10
+	.cfi_endproc
+	.size	cosy_capture_replay_integers, .-cosy_capture_replay_integers
+
 	replay	cosy_capture_replay_light, 4, 32, 144
 	replay	cosy_capture_replay_wide, 8, 128, 208
 
@@ -144,5 +168,6 @@
 	.asciz	"GNU"
 	.long	0xc0000002, 4, 1, 0
 
-	.section .note.GNU-stack, "", %progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

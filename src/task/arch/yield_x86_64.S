@@ -13,6 +13,9 @@
 	.equ	TASK_LOOP, 24
 	.equ	LOOP_HEAD, 0
 	.equ	LOOP_TAIL, 8
+	.equ	LOOP_SKIP, 44
+	.equ	LOOP_TURNS, 64
+	.equ	KIND_MARKER, 0
 	.equ	KIND_TASK, 1
 	.equ	FLAG_MUST_CANCEL, 1
 	.equ	FLAGS_SLOW, 7
@@ -32,20 +35,22 @@ cosy_yield:
 	jne	cosy_yield_slowly
 	movq	TASK_LOOP(%rdi), %rsi
 	movq	LOOP_HEAD(%rsi), %rdx		/* the next one */
-	cmpb	$KIND_TASK, NODE_KIND(%rdx)
-	jne	cosy_yield_slowly
 	movq	LOOP_TAIL(%rsi), %rcx
-	movq	%rdi, (%rcx)
+	movq	%rdi, (%rcx)			/* behind the last one, before which at least the marker stands */
 	movq	%rdi, LOOP_TAIL(%rsi)
+	cmpb	$KIND_TASK, NODE_KIND(%rdx)
+	jne	turn_ends
+	.cfi_remember_state
+take_rdx:
 	movq	NODE_NEXT(%rdx), %rcx
 	movq	%rcx, LOOP_HEAD(%rsi)
 	movq	%rdx, %fs:(%rax)
 
 	/* the frame of cosy_switch, resumed at yield_resumed, with our own return address above it */
-	leaq	yield_resumed(%rip), %rcx
+	leaq	yield_resumed(%rip), %r8
 	leaq	-56(%rsp), %rsp
 	.cfi_adjust_cfa_offset 56
-	movq	%rcx, 48(%rsp)
+	movq	%r8, 48(%rsp)
 	movq	%rbp, 40(%rsp)
 	.cfi_rel_offset rbp, 40
 	movq	%rbx, 32(%rsp)
@@ -66,17 +71,47 @@ cosy_yield:
 	movq	24(%rsp), %r12
 	movq	32(%rsp), %rbx
 	movq	40(%rsp), %rbp
-	movq	48(%rsp), %rcx
-	leaq	56(%rsp), %rsp
-	.cfi_def_cfa rsp, 0
-	.cfi_register rip, rcx
 	.cfi_same_value rbp
 	.cfi_same_value rbx
 	.cfi_same_value r12
 	.cfi_same_value r13
 	.cfi_same_value r14
 	.cfi_same_value r15
+	movq	48(%rsp), %rcx
+	cmpq	%r8, %rcx			/* the next one yielded too: straight to its own code, one jump less */
+	jne	1f
+	testb	$FLAG_MUST_CANCEL, NODE_FLAGS(%rdx)
+	jne	1f
+	movq	56(%rsp), %rcx
+	leaq	64(%rsp), %rsp
+	xorl	%eax, %eax
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
 	jmp	*%rcx
+1:	leaq	56(%rsp), %rsp
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	jmp	*%rcx
+
+/* The head is not a task that goes on. When it is the marker and the kernel need not be asked yet, the next turn begins
+ * here (cosy_loop_next_turn); all else is for C, which finds the running task queued. */
+	.cfi_restore_state
+turn_ends:
+	cmpb	$KIND_MARKER, NODE_KIND(%rdx)
+	jne	cosy_yield_queued
+	movl	LOOP_SKIP(%rsi), %r8d
+	movq	NODE_NEXT(%rdx), %rcx		/* the first of the next turn: at least the running task */
+	testl	%r8d, %r8d
+	je	cosy_yield_queued
+	cmpb	$KIND_TASK, NODE_KIND(%rcx)
+	jne	cosy_yield_queued
+	decl	%r8d
+	movl	%r8d, LOOP_SKIP(%rsi)
+	incq	LOOP_TURNS(%rsi)
+	movq	%rdx, (%rdi)			/* the marker goes behind the running task, which is the last */
+	movq	%rdx, LOOP_TAIL(%rsi)
+	movq	%rcx, %rdx
+	jmp	take_rdx
 	.cfi_endproc
 	.size	cosy_yield, .-cosy_yield
 
@@ -110,5 +145,6 @@ yield_resumed:
 	.asciz	"GNU"
 	.long	0xc0000002, 4, 1, 0
 
-	.section .note.GNU-stack, "", %progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

@@ -1,0 +1,19 @@
+#include "rows.h"
+
+int main(int argc, char **argv)
+{
+    static const struct bench_entry rows[] = {
+        {"switch2", cosy_switch_row},
+        {"switch1000", cosy_switch_row},
+        {"spawn", cosy_spawn_row},
+        {"skynet", cosy_skynet_row},
+        {"memory", cosy_memory_row},
+        {"memory_tiny", cosy_memory_tiny_row},
+        {"memory_sleep", cosy_memory_sleep_row},
+        {"timer_cancel", cosy_timer_cancel_row},
+        {"timer_fire", cosy_timer_fire_row},
+        {"wake_asleep", cosy_wake_asleep_row},
+        {"wake_busy", cosy_wake_busy_row},
+    };
+    return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
+}

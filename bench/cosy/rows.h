@@ -1,0 +1,17 @@
+/* cosy ROW SIZE: the library through its public header alone, one file per group of rows. */
+#pragma once
+
+#include "../bench.h"
+#include <cosy.h>
+
+/* Instruction counts are a difference of two sizes, which a warm-up that grows with the size would spoil: it is left
+ * out. */
+static inline bool bench_warms_up(void)
+{
+    return !getenv("BENCH_NO_WARM_UP");
+}
+
+bench_row cosy_switch_row, cosy_spawn_row, cosy_skynet_row;
+bench_row cosy_memory_row, cosy_memory_tiny_row, cosy_memory_sleep_row;
+bench_row cosy_timer_cancel_row, cosy_timer_fire_row;
+bench_row cosy_wake_asleep_row, cosy_wake_busy_row;

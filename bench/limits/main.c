@@ -1,0 +1,22 @@
+/* limits ROW SIZE: hand-written lower bounds, one row per call. */
+#include "limits.h"
+
+int main(int argc, char **argv)
+{
+    static const struct bench_entry rows[] = {
+        {"switch2", limit_switch_row},
+        {"switch1000", limit_switch_row},
+        {"spawn", limit_spawn_row},
+        {"skynet", limit_skynet_row},
+        {"memory", limit_memory_row},
+        {"memory_tiny", limit_memory_tiny_row},
+        {"timer_cancel", limit_timer_cancel_row},
+        {"timer_cancel_lazy", limit_timer_cancel_lazy_row},
+        {"timer_fire", limit_timer_fire_row},
+        {"wake_asleep", limit_wake_ring_row},
+        {"wake_asleep_futex", limit_wake_futex_row},
+        {"wake_asleep_eventfd", limit_wake_eventfd_row},
+        {"wake_busy", limit_wake_busy_row},
+    };
+    return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
+}

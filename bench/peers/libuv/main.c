@@ -1,0 +1,152 @@
+/* libuv ROW SIZE: timers and cross-thread wakes; libuv has no tasks. */
+#include "../../bench.h"
+#include <uv.h>
+
+static long fired;
+
+static void count_fired(uv_timer_t *timer)
+{
+    (void)timer;
+    fired++;
+}
+
+static uint64_t spread_ms(uint64_t first_ns, uint64_t i, uint64_t spread_ns)
+{
+    return (first_ns + bench_spread(i, spread_ns)) / 1000000;
+}
+
+static int timer_cancel(const char *name, long size)
+{
+    uv_loop_t *loop = uv_default_loop();
+    uv_timer_t *timers = bench_need(calloc((size_t)size + BENCH_CANCEL_BATCH, sizeof *timers));
+    uint64_t first = BENCH_CANCEL_FIRST_S * 1000000000ull, range = BENCH_CANCEL_SPREAD_S * 1000000000ull, deadlines = 0;
+    for (long i = 0; i < size + BENCH_CANCEL_BATCH; i++)
+        uv_timer_init(loop, &timers[i]);
+    for (long i = 0; i < size; i++)
+        uv_timer_start(&timers[i], count_fired, spread_ms(first, deadlines++, range), 0);
+    double spent = 0;
+    for (int round = 0; round < 2; round++) { /* the first round is the warm-up */
+        double start = bench_cpu_ns();
+        for (long done = 0; done < size; done += BENCH_CANCEL_BATCH) {
+            for (long i = 0; i < BENCH_CANCEL_BATCH; i++)
+                uv_timer_start(&timers[size + i], count_fired, spread_ms(first, deadlines++, range), 0);
+            for (long i = 0; i < BENCH_CANCEL_BATCH; i++)
+                uv_timer_stop(&timers[size + i]);
+        }
+        spent = bench_cpu_ns() - start;
+    }
+    return bench_print(name, spent / (double)size, "ns");
+}
+
+static double fire_all(uv_timer_t *timers, long size)
+{
+    uv_loop_t *loop = uv_default_loop();
+    double start = bench_cpu_ns();
+    uv_update_time(loop);
+    for (long i = 0; i < size; i++) {
+        uv_timer_init(loop, &timers[i]);
+        uv_timer_start(&timers[i], count_fired, spread_ms(BENCH_FIRE_FIRST_NS, (uint64_t)i, BENCH_FIRE_SPREAD_NS), 0);
+    }
+    bench_sleep_until_all_due(bench_wall_ns());
+    uv_run(loop, UV_RUN_DEFAULT);
+    return bench_cpu_ns() - start;
+}
+
+static int timer_fire(const char *name, long size)
+{
+    uv_timer_t *timers = bench_need(calloc((size_t)size, sizeof *timers));
+    fire_all(timers, size / 10);
+    fired = 0;
+    double spent = fire_all(timers, size);
+    if (fired != size)
+        return fprintf(stderr, "timer_fire: %ld of %ld fired\n", fired, size), 1;
+    return bench_print(name, spent / (double)size, "ns");
+}
+
+/* One side of the round trip. Busy: an idle handle keeps the loop from ever sleeping. */
+struct side {
+    uv_loop_t loop;
+    uv_async_t message;
+    uv_idle_t idle;
+    struct side *other;
+    long left;
+    bool answers; /* this side answers; the other begins, and stops after the last answer */
+};
+
+static void keep_busy(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_message(uv_async_t *message)
+{
+    struct side *self = message->data;
+    self->left--;
+    if (self->answers || self->left > 0)
+        uv_async_send(&self->other->message);
+    if (self->left == 0)
+        uv_stop(&self->loop);
+}
+
+static void side_open(struct side *side, struct side *other, bool busy)
+{
+    uv_loop_init(&side->loop);
+    uv_async_init(&side->loop, &side->message, on_message);
+    side->message.data = side;
+    side->other = other;
+    if (busy) {
+        uv_idle_init(&side->loop, &side->idle);
+        uv_idle_start(&side->idle, keep_busy);
+    }
+}
+
+static void run_other(void *argument)
+{
+    struct side *self = argument;
+    bench_pin(1);
+    uv_run(&self->loop, UV_RUN_DEFAULT);
+}
+
+static double wake_rounds(struct side *a, struct side *b, long rounds)
+{
+    uv_thread_t thread;
+    a->left = b->left = rounds;
+    b->answers = true;
+    uv_thread_create(&thread, run_other, b);
+    double start = bench_wall_ns();
+    uv_async_send(&b->message);
+    uv_run(&a->loop, UV_RUN_DEFAULT);
+    double spent = bench_wall_ns() - start;
+    uv_thread_join(&thread);
+    return spent / (double)rounds;
+}
+
+static double wake(long size, bool busy)
+{
+    static struct side a, b;
+    bench_pin(0);
+    side_open(&a, &b, busy);
+    side_open(&b, &a, busy);
+    wake_rounds(&a, &b, size / 10 + 1);
+    return wake_rounds(&a, &b, size);
+}
+
+static int wake_asleep(const char *name, long size)
+{
+    return bench_print(name, wake(size, false) / 1e3, "us");
+}
+static int wake_busy(const char *name, long size)
+{
+    return bench_print(name, wake(size, true), "ns");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench_entry rows[] = {
+        {"timer_cancel", timer_cancel},
+        {"timer_fire", timer_fire},
+        {"wake_asleep", wake_asleep},
+        {"wake_busy", wake_busy},
+    };
+    return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
+}

@@ -1,0 +1,71 @@
+"""The rows: what each measures, on which clock, how large it is for whom, and what cosy is to reach."""
+
+MILLION = 1_000_000
+
+
+class Row:
+    def __init__(self, unit, clock, title, size, sizes=None, reach=(), cpus=1, once=False, optional=False):
+        self.unit = unit
+        self.clock = clock  # "cpu": CLOCK_PROCESS_CPUTIME_ID; "wall"; "memory"
+        self.title = title
+        self.size = size
+        self.sizes = sizes or {}  # where a peer would take too long, or cannot do as many
+        self.reach = reach  # ("limit", n): at most n times the limit; ("below", n): at most n units; (peer, n): 1/n of it
+        self.cpus = cpus
+        self.once = once  # hardly varies and takes long: one round
+        self.optional = optional  # only by --row
+
+    def size_for(self, contestant):
+        return self.sizes.get(contestant, self.size)
+
+
+def python(size):
+    return {"asyncio": size, "uvloop": size}
+
+
+ROWS = {
+    "switch2": Row("ns", "cpu", "one yield through the scheduler, 2 tasks at different sites", 10 * MILLION,
+                   {"go": 3 * MILLION, "tokio": 2 * MILLION, "state_threads": 2 * MILLION, "boost_fiber": 4 * MILLION,
+                    "erlang": 2 * MILLION, **python(200_000)},
+                   (("limit", 1.3), ("go", 12))),
+    "switch1000": Row("ns", "cpu", "the same, 1,000 tasks", 10 * MILLION,
+                      {"go": 3 * MILLION, "tokio": 4 * MILLION, "state_threads": 2 * MILLION, "boost_fiber": 4 * MILLION,
+                       "erlang": 2 * MILLION, **python(300_000)},
+                      (("limit", 1.3), ("go", 12))),
+    "spawn": Row("ns", "cpu", "spawn, run and await an empty task, batches of 1,000", 3 * MILLION,
+                 {"go": MILLION, "tokio": MILLION, "state_threads": MILLION, "boost_context": MILLION,
+                  "boost_fiber": 500_000, "erlang": 300_000, **python(50_000)},
+                 (("limit", 2), ("go", 10))),
+    "skynet": Row("ms", "cpu", "a tree of one million leaf tasks, child first where the runtime can", MILLION,
+                  python(100_000), (("limit", 3), ("tokio", 15))),
+    "memory": Row("B", "memory", "one parked task of a million, page tables counted", MILLION,
+                  {"state_threads": 30_000, "boost_fiber": 100_000, **python(200_000)}, (("below", 4400),), once=True),
+    "memory_tiny": Row("B", "memory", "the same with the smallest stacks", MILLION, None, (("below", 1250),), once=True),
+    "memory_sleep": Row("B", "memory", "one task of a million in a long sleep", MILLION, None, (("below", 4400),),
+                        once=True, optional=True),
+    "timer_cancel": Row("ns", "cpu", "create and cancel a timer while one million live", MILLION,
+                        python(200_000), (("below", 12), ("go", 20))),
+    "timer_fire": Row("ns", "cpu", "create and fire a timer, one million with spread deadlines", MILLION,
+                      python(200_000), (("below", 45), ("tokio", 20))),
+    "wake_asleep": Row("us", "wall", "round trip between two threads' loops that both sleep", 5_000,
+                       python(2_000), (("go", 1), ("tokio", 1), ("libuv", 1)), cpus=2),
+    "wake_busy": Row("ns", "wall", "round trip between two threads' loops that are both busy", 500_000,
+                     {"go": 200_000, "tokio": 200_000, "libuv": 50_000, "boost_fiber": 100_000},
+                     (("go", 1), ("tokio", 1), ("libuv", 1)), cpus=2),
+}
+
+# Rows whose value is that of the whole run: a smaller run is scaled up to the full size.
+SCALED_ROWS = {"skynet"}
+
+# Instruction counts: two sizes per row, whose difference leaves the start of the process out. wake_busy spins: not countable.
+INSTRUCTION_SIZES = {
+    "switch2": (20_000, 120_000),
+    "switch1000": (20_000, 120_000),
+    "spawn": (10_000, 60_000),
+    "skynet": (1_000, 10_000),
+    "memory": (2_000, 12_000),
+    "memory_tiny": (2_000, 12_000),
+    "timer_cancel": (20_000, 120_000),
+    "timer_fire": (20_000, 120_000),
+    "wake_asleep": (500, 2_500),
+}

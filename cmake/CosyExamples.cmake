@@ -1,0 +1,25 @@
+# Every examples/*.c and examples/misuse/*.c is a program, built as a user's would be, with warnings as errors.
+# With COSY_BUILD_TESTS each runs on every backend, and what it prints is compared with its last comment.
+
+function(cosy_example file target test)
+    add_executable(${target} "${file}")
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME "${test}" RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/examples")
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Werror)
+    target_link_libraries(${target} PRIVATE cosy_static)
+    if(COSY_BUILD_TESTS)
+        cosy_test_on_backends("${test}" "${Python3_EXECUTABLE};${CMAKE_SOURCE_DIR}/tests/examples/run_example.py;${file};--"
+            "$<TARGET_FILE:${target}>")
+    endif()
+endfunction()
+
+file(GLOB examples CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/examples/*.c")
+foreach(file IN LISTS examples)
+    get_filename_component(name "${file}" NAME_WE)
+    cosy_example("${file}" example_${name} example.${name})
+endforeach()
+file(GLOB misuses CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/examples/misuse/*.c")
+foreach(file IN LISTS misuses)
+    get_filename_component(name "${file}" NAME_WE)
+    cosy_example("${file}" misuse_${name} misuse.${name})
+endforeach()

@@ -1,0 +1,129 @@
+# The suite. Names: floor.room for what knows no backend, floor.room.uring, .epoll, .sim for the rest;
+# example.NAME.BACKEND, misuse.NAME.BACKEND; layers, install, tools. `ctest -R '^task'`, `ctest -R sim$` choose.
+
+find_package(Python3 3.7 COMPONENTS Interpreter REQUIRED)
+set(test_dir "${CMAKE_SOURCE_DIR}/tests")
+
+# How a program of this build is run: under an emulator, under valgrind, without address randomisation, or plainly.
+set(COSY_LAUNCHER ${CMAKE_CROSSCOMPILING_EMULATOR})
+set(COSY_TEST_TIMEOUT 120)
+set(COSY_TEST_ENVIRONMENT "COSY_TEST_TOOL=none" "CK_DEFAULT_TIMEOUT=20")
+if(COSY_VALGRIND)
+    find_program(VALGRIND valgrind REQUIRED)
+    set(COSY_LAUNCHER "${VALGRIND}" -q --fair-sched=yes --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible
+        --errors-for-leak-kinds=definite,indirect,possible --num-callers=30 --trace-children=no
+        "--suppressions=${test_dir}/harness/valgrind.supp")
+    set(COSY_TEST_TIMEOUT 600)
+    set(COSY_TEST_ENVIRONMENT COSY_TEST_TOOL=valgrind CK_FORK=no CK_TIMEOUT_MULTIPLIER=20)
+elseif(COSY_SANITIZE)
+    set(COSY_TEST_TIMEOUT 600)
+    set(COSY_TEST_ENVIRONMENT COSY_TEST_TOOL=${COSY_SANITIZE} CK_TIMEOUT_MULTIPLIER=10
+        "ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=1:strict_string_checks=1"
+        "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+        "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+elseif(CMAKE_CROSSCOMPILING)
+    set(COSY_TEST_TIMEOUT 300)
+    set(COSY_TEST_ENVIRONMENT COSY_TEST_TOOL=emulator CK_TIMEOUT_MULTIPLIER=10)
+endif()
+
+# The sanitizers of gcc 12 and 13 and of clang before 18 do not start where the kernel randomises many address bits.
+if(COSY_SANITIZE AND NOT DEFINED COSY_FIX_ADDRESSES)
+    file(WRITE "${CMAKE_BINARY_DIR}/probe/probe.c" "int main(void) { return 0; }\n")
+    set(starts ON)
+    foreach(attempt RANGE 4)
+        try_run(ran built "${CMAKE_BINARY_DIR}/probe" "${CMAKE_BINARY_DIR}/probe/probe.c"
+            COMPILE_DEFINITIONS ${COSY_SANITIZE_FLAGS} LINK_OPTIONS ${COSY_SANITIZE_FLAGS})
+        if(NOT built OR NOT ran EQUAL 0)
+            set(starts OFF)
+        endif()
+    endforeach()
+    if(starts)
+        set(COSY_FIX_ADDRESSES OFF CACHE INTERNAL "")
+    else()
+        set(COSY_FIX_ADDRESSES ON CACHE INTERNAL "")
+    endif()
+endif()
+if(COSY_FIX_ADDRESSES)
+    find_program(SETARCH setarch REQUIRED)
+    set(COSY_LAUNCHER "${SETARCH}" "${CMAKE_HOST_SYSTEM_PROCESSOR}" -R)
+endif()
+
+# with_uring COMMAND...: says "skipped" (77) where the kernel refuses io_uring, otherwise runs the command.
+if(NOT CMAKE_CROSSCOMPILING)
+    add_executable(with_uring "${test_dir}/harness/with_uring.c")
+    set_target_properties(with_uring PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    target_compile_definitions(with_uring PRIVATE _GNU_SOURCE ${COSY_FEATURE_DEFINITIONS})
+    target_compile_options(with_uring PRIVATE ${COSY_WARNINGS})
+endif()
+
+# cosy_test(name environment command...): one entry of the suite.
+function(cosy_test name environment)
+    set(name "${COSY_TEST_PREFIX}${name}")
+    add_test(NAME "${name}" COMMAND ${ARGN})
+    set_tests_properties("${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${COSY_TEST_TIMEOUT}
+        ENVIRONMENT "${COSY_TEST_ENVIRONMENT};${environment}")
+endfunction()
+
+# cosy_test_on_backends(name runner program...): three entries. The runner (may be empty) is a program of this
+# machine that is given the launcher and the program.
+function(cosy_test_on_backends name runner)
+    foreach(backend uring epoll sim)
+        set(gate "")
+        if(backend STREQUAL "uring")
+            if(CMAKE_CROSSCOMPILING)
+                continue() # qemu's user emulation has no io_uring
+            endif()
+            set(gate $<TARGET_FILE:with_uring>)
+        endif()
+        cosy_test(${name}.${backend} COSY_BACKEND=${backend} ${gate} ${runner} ${COSY_LAUNCHER} ${ARGN})
+    endforeach()
+endfunction()
+
+# tests/<floor>/test_<room>.c: with the library "check"; tests/plain/test_<what>.c: a main that returns 0, so that it
+# needs nothing but a C library and runs on emulated machines too.
+function(cosy_test_program floor file)
+    get_filename_component(room "${file}" NAME_WE)
+    string(REPLACE "test_" "" room "${room}")
+    set(target test_${floor}_${room})
+    add_executable(${target} "${file}")
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/src" ${CHECK_INCLUDE_DIRS})
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE ${COSY_FEATURE_DEFINITIONS})
+    target_compile_options(${target} PRIVATE ${COSY_WARNINGS})
+    target_link_libraries(${target} PRIVATE cosy_static)
+    if(NOT floor STREQUAL "plain")
+        target_link_libraries(${target} PRIVATE ${CHECK_LIBRARIES})
+    endif()
+    if(floor STREQUAL "base" OR floor STREQUAL "sys")
+        cosy_test(${floor}.${room} "" ${COSY_LAUNCHER} $<TARGET_FILE:${target}>)
+    else()
+        cosy_test_on_backends(${floor}.${room} "" $<TARGET_FILE:${target}>)
+    endif()
+endfunction()
+
+set(test_floors plain)
+if(CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)
+    list(APPEND test_floors ${COSY_FLOORS})
+endif()
+foreach(floor IN LISTS test_floors)
+    file(GLOB files CONFIGURE_DEPENDS "${test_dir}/${floor}/test_*.c")
+    foreach(file IN LISTS files)
+        cosy_test_program(${floor} "${file}")
+    endforeach()
+endforeach()
+
+# Tests of the tree and of what is installed: once, from the plain build; the tool also under ASan.
+if(COSY_PLAIN_BUILD)
+    file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/tests/objects.txt" CONTENT "$<JOIN:$<TARGET_OBJECTS:cosy_static>,\n>\n")
+    cosy_test(layers "" "${Python3_EXECUTABLE}" "${test_dir}/layers/test_layers.py" "${CMAKE_SOURCE_DIR}"
+        "${CMAKE_BINARY_DIR}/tests/objects.txt" "${CMAKE_NM}")
+    cosy_test(layers.proof "CC=${CMAKE_C_COMPILER}" "${Python3_EXECUTABLE}" "${test_dir}/layers/test_layers.py" --prove)
+    cosy_test(examples.proof "" "${Python3_EXECUTABLE}" "${test_dir}/examples/run_example.py" --prove)
+    cosy_test(install "CC=${CMAKE_C_COMPILER}" "${Python3_EXECUTABLE}" "${test_dir}/install/test_install.py"
+        "${CMAKE_COMMAND}" "${CMAKE_BINARY_DIR}")
+    set_tests_properties("${COSY_TEST_PREFIX}install" PROPERTIES TIMEOUT 600)
+endif()
+if(COSY_PLAIN_BUILD OR COSY_SANITIZE STREQUAL "address")
+    cosy_test(tools "CC=${CMAKE_C_COMPILER}" "${Python3_EXECUTABLE}" "${test_dir}/tools/test_cosy.py" "$<TARGET_FILE:cosy_tool>")
+    set_tests_properties("${COSY_TEST_PREFIX}tools" PROPERTIES TIMEOUT 600)
+endif()

@@ -1,0 +1,41 @@
+/* stack.h - the pools of stacks, inline: taking and giving one is part of each spawn. */
+#ifndef COSY_TASK_STACK_H
+#define COSY_TASK_STACK_H
+
+#include "task.h"
+
+struct cosy_stack_chunk;
+
+/* free is a LIFO of stacks: [0, cold) have given their pages back to the kernel, [cold, count) are warm. */
+struct cosy_stack_pool {
+    char **free;
+    size_t count, cold, room;
+    size_t taken, taken_peak;        /* stacks in use now, and the most of late */
+    struct cosy_stack_chunk *chunks; /* the first one may have room left */
+};
+extern __thread struct cosy_stack_pool cosy_stack_pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
+
+cosy_cold void cosy_stack_give_first(struct cosy_stack_pool *pool, char *stack); /* makes room */
+
+/* A stack that was used of late; NULL when there is none. */
+static inline char *cosy_stack_take_warm(uint8_t stack_class)
+{
+    struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
+    if (unlikely(pool->count == pool->cold))
+        return NULL;
+    if (unlikely(++pool->taken > pool->taken_peak))
+        pool->taken_peak = pool->taken;
+    return pool->free[--pool->count];
+}
+
+static inline void cosy_stack_give(char *stack, uint8_t stack_class)
+{
+    struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
+    pool->taken--;
+    if (likely(pool->count < pool->room))
+        pool->free[pool->count++] = stack;
+    else
+        cosy_stack_give_first(pool, stack);
+}
+
+#endif
