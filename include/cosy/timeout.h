@@ -63,10 +63,11 @@ bool cosy_timeout_expired(const cosy_timeout *timeout);
 
 /* A limited block. `err` (an int variable) is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
  * cosy_check. */
-#define COSY_TIMEOUT(err, delay)                                                                               \
-    for (struct cosy_timeout_block_ cosy_block_ __attribute__((cleanup(cosy_timeout_block_close_))) =          \
-             {.err = &(err), .again = 1};                                                                      \
-         cosy_block_.again && cosy_timeout_block_open_(&cosy_block_, (delay)); cosy_block_.again = 0)
+#define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, delay, COSY_CAT_(cosy_block_, __COUNTER__))
+#define COSY_TIMEOUT_(result, delay, B)                                                                        \
+    for (struct cosy_timeout_block_ B __attribute__((cleanup(cosy_timeout_block_close_))) =                    \
+             {.err = &(result), .again = 1};                                                                   \
+         B.again && cosy_timeout_block_open_(&B, (delay)); B.again = 0)
 struct cosy_timeout_block_ {
     cosy_timeout timeout;
     int *err;

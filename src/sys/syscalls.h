@@ -107,6 +107,11 @@ static inline int sys_uring_register_ring(struct io_uring *ring)
     return COSY_SYS_URING_CALL(io_uring_register_ring_fd(ring));
 }
 
+static inline int sys_uring_register_eventfd(struct io_uring *ring, int fd)
+{
+    return COSY_SYS_URING_CALL(io_uring_register_eventfd(ring, fd));
+}
+
 static inline int sys_uring_enter(int fd, unsigned submit, unsigned min_complete, unsigned flags,
                                   struct io_uring_getevents_arg *arg)
 {

@@ -104,9 +104,13 @@ int cosy_await_future_(cosy_future *future)
 int cosy_await_task_(cosy_task *task)
 {
     struct cosy_task *me = cosy_task_here();
-    if (unlikely(!task || !me || task == me || task->future.loop != me->future.loop))
-        return refuse(me, task ? &task->future : NULL, "cosy_await");
-    return cosy_await_outcome(me, &task->future);
+    if (likely(task && me) && likely(task->future.loop == me->future.loop) && likely(task != me)) {
+        int64_t result = task->future.result;
+        if (task->future.node.state == STATE_RESULT && likely((int)result == result))
+            return (int)result;
+        return cosy_await_outcome(me, &task->future);
+    }
+    return refuse(me, task ? &task->future : NULL, "cosy_await");
 }
 
 /* ---- coroutines: run here ---- */

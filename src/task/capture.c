@@ -13,11 +13,7 @@ __thread struct cosy_capture_state cosy_capture_state __attribute__((tls_model("
 
 /* Free blocks of each kind, LIFO, linked through `object`. Nothing is freed while tasks begin, because a block is replayed just
  * after it went back here. */
-struct pool {
-    struct cosy_capture *free;
-    size_t kept;
-};
-static __thread struct pool pools[COSY_CAPTURE_KINDS] __attribute__((tls_model("initial-exec")));
+static __thread struct cosy_capture *pools[COSY_CAPTURE_KINDS] __attribute__((tls_model("initial-exec")));
 static __thread int creation_error;
 static const uint16_t block_bytes[COSY_CAPTURE_KINDS] = {0, 80, 176, 336};
 static const char *const entries[COSY_CAPTURE_KINDS] = {NULL, cosy_capture_integers_entries, cosy_capture_light_entries,
@@ -30,31 +26,37 @@ void cosy_set_creation_error(int error) { creation_error = error; }
 
 static inline struct cosy_capture *block_take(unsigned kind)
 {
-    struct pool *pool = &pools[kind];
-    struct cosy_capture *block = pool->free;
+    struct cosy_capture *block = pools[kind];
     if (unlikely(!block))
         return cosy_heap_alloc_aligned(16, block_bytes[kind]);
-    pool->free = (struct cosy_capture *)(void *)block->object;
-    pool->kept--;
+    pools[kind] = (struct cosy_capture *)(void *)block->object;
     return block;
 }
 
 static inline void block_give(unsigned kind, struct cosy_capture *block)
 {
-    struct pool *pool = &pools[kind];
-    block->object = (struct cosy_task *)(void *)pool->free;
-    pool->free = block;
-    pool->kept++;
+    block->object = (struct cosy_task *)(void *)pools[kind];
+    pools[kind] = block;
 }
 
 void cosy_capture_pools_trim(size_t keep)
 {
-    for (unsigned kind = 1; kind < COSY_CAPTURE_KINDS; kind++)
-        for (struct pool *pool = &pools[kind]; pool->kept > keep; pool->kept--) {
-            struct cosy_capture *block = pool->free;
-            pool->free = (struct cosy_capture *)(void *)block->object;
-            cosy_heap_free(block);
+    for (unsigned kind = 1; kind < COSY_CAPTURE_KINDS; kind++) {
+        struct cosy_capture *block = pools[kind], *last = NULL;
+        for (size_t n = 0; block && n < keep; n++) {
+            last = block;
+            block = (struct cosy_capture *)(void *)block->object;
         }
+        if (last)
+            last->object = NULL;
+        else
+            pools[kind] = NULL;
+        while (block) {
+            struct cosy_capture *next = (struct cosy_capture *)(void *)block->object;
+            cosy_heap_free(block);
+            block = next;
+        }
+    }
 }
 
 /* A handle carries the low bits of the id, so that a used-up coroutine whose memory lives on as another is noticed. */
@@ -99,26 +101,9 @@ struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn)
     return handle_of(object);
 }
 
-struct cosy_task *cosy_object_for(const struct cosy_site_ *site) { return object_for(site); }
-
-static cosy_cold cosy_fn_ begin_failed(struct cosy_capture_state *state, struct cosy_task *object)
-{
-    creation_error = -ENOMEM;
-    if (object)
-        cosy_object_free(object);
-    state->captured = NULL;
-    return cosy_capture_nothing;
-}
-
-cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
+static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block, cosy_fn_ fn, unsigned kind, unsigned slot)
 {
     struct cosy_capture_state *state = &cosy_capture_state;
-    int slot = __builtin_ctz(~state->used);
-    unsigned kind = site->capture;
-    struct cosy_task *object = likely(slot < COSY_CAPTURE_SLOTS) ? object_for(site) : NULL;
-    struct cosy_capture *block = likely(object != NULL) ? block_take(kind) : NULL;
-    if (unlikely(!block))
-        return begin_failed(state, object);
     object->start = block;
     object->future.node.flags = (uint16_t)(64 * kind);
     block->object = object;
@@ -128,17 +113,37 @@ cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
     return (cosy_fn_)(uintptr_t)(entries[kind] + 16 * slot);
 }
 
-/* What the stub has just filled; NULL when there was no memory for it. */
-struct cosy_task *cosy_captured_object(void)
+static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn_ fn)
 {
-    struct cosy_capture_state *state = &cosy_capture_state;
-    struct cosy_capture *block = state->captured;
-    if (unlikely(!block))
-        return NULL;
-    state->captured = NULL;
-    state->used &= ~(1u << state->slot);
-    return block->object;
+    unsigned slot = (unsigned)__builtin_ctz(~cosy_capture_state.used);
+    struct cosy_task *object = slot < COSY_CAPTURE_SLOTS ? object_for(site) : NULL;
+    struct cosy_capture *block = object ? block_take(site->capture) : NULL;
+    if (block)
+        return fill(object, block, fn, site->capture, slot);
+    creation_error = -ENOMEM;
+    if (object)
+        cosy_object_free(object);
+    cosy_capture_state.captured = NULL;
+    return cosy_capture_nothing;
 }
+
+cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
+{
+    struct cosy_task *object = cosy_object_pool.free;
+    struct cosy_capture *block = pools[site->capture];
+    if (unlikely(!object || !block || cosy_origin_depth > 0 || cosy_capture_state.used == (1u << COSY_CAPTURE_SLOTS) - 1))
+        return begin_unusually(site, fn);
+    cosy_object_take(object);
+    object->future.node.state = STATE_CREATED;
+    object->future.node.refs = 1;
+    object->future.loop = cosy_thread_.loop;
+    object->site = site;
+    object->stack_class = COSY_STACK_CLASS_DEFAULT;
+    pools[site->capture] = (struct cosy_capture *)(void *)block->object;
+    return fill(object, block, fn, site->capture, (unsigned)__builtin_ctz(~cosy_capture_state.used));
+}
+
+struct cosy_task *cosy_object_for(const struct cosy_site_ *site) { return object_for(site); }
 
 struct cosy_coro *cosy_captured_(void)
 {

@@ -43,7 +43,16 @@ void cosy_record_origin(struct cosy_task *object);
 /* A coroutine without its call. */
 struct cosy_task *cosy_object_for(const struct cosy_site_ *site);
 /* What the stub has just filled; NULL when there was no memory for it. */
-struct cosy_task *cosy_captured_object(void);
+static inline struct cosy_task *cosy_captured_object(void)
+{
+    struct cosy_capture_state *state = &cosy_capture_state;
+    struct cosy_capture *block = state->captured;
+    if (unlikely(!block))
+        return NULL;
+    state->captured = NULL;
+    state->used &= ~(1u << state->slot);
+    return block->object;
+}
 
 /* Result registers hold rubbish above the function's own type; code: struct cosy_site_. */
 static inline int64_t cosy_read_result(int64_t value, uint8_t code)

@@ -26,6 +26,14 @@ static inline void cosy_object_zero(struct cosy_task *object)
     to[4] = zero, to[5] = zero, to[6] = zero, to[7] = zero;
 }
 
+/* Takes the pool's first object, zeroed but for id. */
+static inline void cosy_object_take(struct cosy_task *object)
+{
+    cosy_object_pool.free = (struct cosy_task *)(void *)object->future.node.next;
+    cosy_object_zero(object);
+    object->id = ++cosy_object_pool.last_id;
+}
+
 /* Zeroed but for id; NULL without memory. */
 static inline struct cosy_task *cosy_object_new(void)
 {
@@ -49,10 +57,14 @@ static inline void cosy_object_free(struct cosy_task *object)
 
 static inline void cosy_task_unref_inline(struct cosy_task *task)
 {
+    bool plain = ((uintptr_t)task->context | (uintptr_t)task->future.error | (uintptr_t)task->extra) == 0;
+    if (likely(*cosy_head(task) == COSY_HEAD_ENDED) && likely(plain)) {
+        cosy_object_free(task);
+        return;
+    }
     if (--task->future.node.refs > 0)
         return;
-    bool plain = task->future.node.state != STATE_ERROR &&
-                 ((uintptr_t)task->context | (uintptr_t)task->future.error | (uintptr_t)task->extra) == 0;
+    plain &= task->future.node.state != STATE_ERROR;
     if (likely(plain))
         cosy_object_free(task);
     else

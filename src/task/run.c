@@ -152,8 +152,7 @@ static inline void finish(struct cosy_task *task, int64_t outcome)
         cosy_error_drop(task->future.error);
         task->future.error = NULL;
     }
-    task->start = NULL;
-    task->future.node.flags &= (uint16_t)~(FLAG_BEGUN | FLAG_MUST_CANCEL);
+    task->future.node.flags &= (uint16_t)~(FLAG_BEGUN | FLAG_MUST_CANCEL | FLAG_EAGER);
     if (unlikely(task->future.callbacks != NULL))
         cosy_future_finish(&task->future, state, outcome);
     else {
@@ -193,10 +192,21 @@ static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t 
     }
 }
 
-/* Hooked tasks always go back to where they were begun or resumed from, so that the tools see each switch. */
-static cosy_cold void *leave_hooked(struct cosy_loop *loop, struct cosy_task *me, char *stack, uint8_t stack_class)
+/* Back to the call that started the task eagerly. */
+static inline void *leave_eager(char *stack, uint8_t stack_class)
 {
-    struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
+    struct eager *eager = eager_now;
+    eager_now = eager->outer;
+    cosy_thread_.current = eager->parent;
+    cosy_stack_give(stack, stack_class);
+    return eager->sp;
+}
+
+/* Hooked tasks always go back to where they were begun or resumed from, so that the tools see each switch. */
+static cosy_cold void leave_hooked(struct cosy_loop *loop, struct cosy_task *me, char *stack, uint8_t stack_class,
+                                   bool was_eager)
+{
+    struct eager *eager = was_eager ? eager_now : NULL;
     struct cosy_task *to = eager ? eager->parent : NULL;
     if (eager)
         eager_now = eager->outer;
@@ -206,34 +216,66 @@ static cosy_cold void *leave_hooked(struct cosy_loop *loop, struct cosy_task *me
     cosy_switch_jump(eager ? eager->sp : loop->marker.sp);
 }
 
+/* A task that has a handle and ended well, with nobody waiting: the usual end. */
+static inline bool finish_plainly(struct cosy_task *me, int64_t outcome, char *stack, uint64_t head)
+{
+    uintptr_t unusual = (uintptr_t)me->future.callbacks | (uintptr_t)me->future.error | ((uintptr_t)stack & 1);
+    if (unlikely(*cosy_head(me) != head) || unlikely(unusual) || unlikely(outcome < 0))
+        return false;
+    *cosy_head(me) = COSY_HEAD_ENDED;
+    me->future.result = outcome;
+    return true;
+}
+
+/* Ends a task in any way and leaves its stack. Returns the task that begins on it next, or NULL with the place to return to. */
+static cosy_cold struct cosy_task *end_unusually(struct cosy_task *me, int64_t outcome, void **ret_sp)
+{
+    struct cosy_loop *loop = me->future.loop;
+    char *stack = me->stack;
+    uint8_t stack_class = me->stack_class;
+    unsigned flags = me->future.node.flags;
+    cosy_stack_check(me);
+    if (flags & FLAG_HOOKED) {
+        me->future.node.refs++; /* the hooks still need it while its stack is left */
+        finish(me, outcome);
+        leave_hooked(loop, me, stack, stack_class, flags & FLAG_EAGER);
+    }
+    finish(me, outcome);
+    if (!(flags & FLAG_EAGER))
+        return successor(loop, stack, stack_class);
+    *ret_sp = leave_eager(stack, stack_class);
+    return NULL;
+}
+
 /* The bottom frame of every stack. Its result is where to go on: only used when an eager first step ends at once. */
-static void *task_main(void *arg)
+__attribute__((hot)) static void *task_main(void *arg)
 {
     struct cosy_task *me = arg;
+    if (unlikely(me->future.node.flags & FLAG_HOOKED))
+        cosy_hook_arrived(me);
     for (;;) {
-        if (unlikely(me->future.node.flags & FLAG_HOOKED))
-            cosy_hook_arrived(me);
         int64_t outcome = cosy_capture_call(me, me->future.sp);
-        struct cosy_loop *loop = me->future.loop;
         char *stack = me->stack;
-        uint8_t stack_class = me->stack_class;
-        unsigned flags = me->future.node.flags;
-        if (unlikely((uintptr_t)stack & 1))
-            cosy_stack_check(me);
-        if (unlikely(flags & FLAG_HOOKED)) {
-            me->future.node.refs++; /* the hooks still need it while its stack is left */
-            finish(me, outcome);
-            leave_hooked(loop, me, stack, stack_class);
+        struct cosy_loop *loop = me->future.loop;
+        if (finish_plainly(me, outcome, stack, COSY_HEAD_BEGUN)) {
+            struct cosy_task *next = task_of(loop->head);
+            uint8_t stack_class = me->stack_class;
+            if (likely(*cosy_head(next) == COSY_HEAD_NEW) && likely(next->stack_class == stack_class)) {
+                loop->head = next->future.node.next;
+                cosy_thread_.current = me = next;
+                me->future.sp = me->start;
+                me->stack = stack;
+                *cosy_head(me) = COSY_HEAD_BEGUN;
+            } else
+                me = successor(loop, stack, stack_class);
+        } else if (finish_plainly(me, outcome, stack, COSY_HEAD_EAGER))
+            return leave_eager(stack, me->stack_class);
+        else {
+            void *sp;
+            me = end_unusually(me, outcome, &sp);
+            if (!me)
+                return sp;
         }
-        finish(me, outcome);
-        if (flags & FLAG_EAGER) {
-            struct eager *eager = eager_now;
-            eager_now = eager->outer;
-            cosy_thread_.current = eager->parent;
-            cosy_stack_give(stack, stack_class);
-            return eager->sp;
-        }
-        me = successor(loop, stack, stack_class);
     }
 }
 
@@ -427,7 +469,7 @@ static void run_new_task(struct cosy_loop *loop, struct cosy_node_ *node)
     cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
 }
 
-void cosy_task_run_eagerly(struct cosy_task *task)
+static cosy_cold void run_eagerly_unusually(struct cosy_task *task)
 {
     if (!begin(task))
         return;
@@ -451,10 +493,23 @@ void cosy_task_run_eagerly(struct cosy_task *task)
     }
 }
 
-void cosy_task_schedule(struct cosy_task *task)
+void cosy_task_run_eagerly(struct cosy_task *task)
 {
-    task->future.node.kind = COSY_NODE_TASK_NEW;
-    cosy_ready_append(task->future.loop, &task->future.node);
+    char *stack = task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED) || task->stack_class != COSY_STACK_CLASS_DEFAULT
+                      ? NULL
+                      : cosy_stack_take_warm(COSY_STACK_CLASS_DEFAULT);
+    if (unlikely(!stack)) {
+        run_eagerly_unusually(task);
+        return;
+    }
+    struct eager eager = {.outer = eager_now, .parent = cosy_thread_.current};
+    eager_now = &eager;
+    task->future.sp = task->start;
+    task->stack = stack;
+    /* from TASK_NEW to TASK, begun and eager */
+    *cosy_head(task) += ((uint64_t)(FLAG_BEGUN | FLAG_EAGER) << 16) - (COSY_NODE_TASK_NEW - COSY_NODE_TASK);
+    cosy_thread_.current = task;
+    cosy_switch_start(&eager.sp, cosy_stack_top(stack, COSY_STACK_CLASS_DEFAULT), task_main, task);
 }
 
 /* ---- the loop's ends ---- */

@@ -143,10 +143,9 @@ char *cosy_stack_take(uint8_t stack_class)
         pool->cold = pool->count;
         if (has_canary(stack))
             place_canary(cosy_stack_low(stack));
-    } else if (!(stack = carve(pool, stack_class)))
-        return NULL;
-    if (++pool->taken > pool->taken_peak)
-        pool->taken_peak = pool->taken;
+    } else if ((stack = carve(pool, stack_class)))
+        pool->carved++;
+    pool->fewest = pool->count;
     return stack;
 }
 
@@ -192,17 +191,16 @@ void cosy_stacks_idle(void)
 {
     for (uint8_t c = GUARDED_FROM_CLASS; c < COSY_STACK_CLASSES; c++) {
         struct cosy_stack_pool *pool = &cosy_stack_pools[c];
-        size_t keep = pool->taken_peak / 4 > KEEP_WARM ? pool->taken_peak / 4 : KEEP_WARM;
-        size_t warm = pool->count - pool->cold;
-        if (warm > 2 * keep)
-            cool(pool, cosy_stack_bytes(c), pool->count - keep);
-        pool->taken_peak = (pool->taken_peak + pool->taken) / 2;
+        size_t peak = pool->carved - pool->fewest, keep = peak / 4 > KEEP_WARM ? peak / 4 : KEEP_WARM;
+        if (pool->fewest > pool->cold + 2 * keep)
+            cool(pool, cosy_stack_bytes(c), pool->fewest - keep);
+        pool->fewest = pool->count;
     }
 }
 
 static void pool_release(struct cosy_stack_pool *pool)
 {
-    if (pool->taken > 0)
+    if (pool->count < pool->carved)
         return;
     while (pool->chunks) {
         struct cosy_stack_chunk *chunk = pool->chunks;

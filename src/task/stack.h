@@ -10,8 +10,10 @@ struct cosy_stack_chunk;
 struct cosy_stack_pool {
     char **free;
     size_t count, cold, room;
-    size_t taken, taken_peak;        /* stacks in use now, and the most of late */
+    size_t fewest;                   /* the smallest count of late: what was never needed */
+    size_t carved;                   /* stacks that exist, free or in use */
     struct cosy_stack_chunk *chunks; /* the first one may have room left */
+    size_t spare;                    /* makes it 64 bytes */
 };
 extern __thread struct cosy_stack_pool cosy_stack_pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
 
@@ -23,15 +25,14 @@ static inline char *cosy_stack_take_warm(uint8_t stack_class)
     struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
     if (unlikely(pool->count == pool->cold))
         return NULL;
-    if (unlikely(++pool->taken > pool->taken_peak))
-        pool->taken_peak = pool->taken;
-    return pool->free[--pool->count];
+    if (unlikely(--pool->count < pool->fewest))
+        pool->fewest = pool->count;
+    return pool->free[pool->count];
 }
 
 static inline void cosy_stack_give(char *stack, uint8_t stack_class)
 {
     struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
-    pool->taken--;
     if (likely(pool->count < pool->room))
         pool->free[pool->count++] = stack;
     else

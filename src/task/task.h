@@ -80,6 +80,18 @@ struct cosy_task {
 _Static_assert(sizeof(struct cosy_task) == 128, "a task is two cache lines");
 _Static_assert(offsetof(struct cosy_future, sp) == offsetof(struct cosy_stack_pointer, sp), "marker looks like a task");
 
+/* Kind, state, flags and references of a node as one word: the usual case is told, and made, by a single compare or store. */
+typedef uint64_t cosy_head_word __attribute__((may_alias));
+static inline cosy_head_word *cosy_head(struct cosy_task *task) { return (cosy_head_word *)(void *)&task->future.node.kind; }
+#define COSY_HEAD(kind, state, flags, refs)                                                                    \
+    ((uint64_t)(kind) | (uint64_t)(state) << 8 | (uint64_t)(flags) << 16 | (uint64_t)(refs) << 32)
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "COSY_HEAD is written for little-endian machines");
+/* A task with a handle, before its first step, while it runs, and when it ended well. */
+#define COSY_HEAD_NEW COSY_HEAD(COSY_NODE_TASK_NEW, STATE_PENDING, FLAG_TASK, 2)
+#define COSY_HEAD_BEGUN COSY_HEAD(COSY_NODE_TASK, STATE_PENDING, FLAG_TASK | FLAG_BEGUN, 2)
+#define COSY_HEAD_EAGER COSY_HEAD(COSY_NODE_TASK, STATE_PENDING, FLAG_TASK | FLAG_BEGUN | FLAG_EAGER, 2)
+#define COSY_HEAD_ENDED COSY_HEAD(COSY_NODE_TASK, STATE_RESULT, FLAG_TASK, 1)
+
 /* What few tasks need. */
 struct cosy_extra {
     char *name, *cancel_reason, *origin;
@@ -186,7 +198,7 @@ static inline size_t cosy_stack_bytes(uint8_t stack_class) { return (size_t)1024
 static inline char *cosy_stack_low(char *stack) { return (char *)((uintptr_t)stack & ~(uintptr_t)1); }
 char *cosy_stack_take(uint8_t stack_class); /* NULL: cosy_stack_error tells why */
 const char *cosy_stack_error(void);
-void cosy_stacks_idle(void);    /* gives memory of long-unused stacks back to the kernel */
+void cosy_stacks_idle(void); /* gives memory of long-unused stacks back to the kernel */
 void cosy_stacks_release(void); /* unmaps those that nobody uses, as far as whole chunks are free */
 void cosy_stack_check(struct cosy_task *task); /* the canary of an unguarded stack */
 /* 8 colours: stacks begin at different cache lines. */
@@ -199,7 +211,6 @@ static inline void *cosy_stack_top(char *stack, uint8_t stack_class)
 /* ---- running (run.c) ---- */
 
 void *cosy_roomy_sp(struct cosy_loop *loop);
-void cosy_task_schedule(struct cosy_task *task);   /* a new task: its first step goes to the queue */
 void cosy_task_run_eagerly(struct cosy_task *task); /* first step now */
 void cosy_task_finish(struct cosy_task *task, int64_t outcome);
 void cosy_tasks_close(struct cosy_loop *loop);    /* ends what is left of a loop's tasks */

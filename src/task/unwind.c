@@ -310,12 +310,13 @@ static Dwfl_Module *module_at(Dwarf_Addr address)
     return address >= start && address < end ? module : NULL;
 }
 
-/* libdw finds a unit through a table that clang does not write; then all units are asked. */
+/* libdw finds a unit through a table that clang does not write; for what is not in it, it gives a unit nearby. */
 static Dwarf_Die *find_unit(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *bias)
 {
     Dwarf_Die *unit = dwfl_module_addrdie(module, address, bias);
-    if (unit)
+    if (unit && dwarf_haspc(unit, address - *bias) > 0)
         return unit;
+    unit = NULL;
     while ((unit = dwfl_module_nextcu(module, unit, bias)))
         if (dwarf_haspc(unit, address - *bias) > 0)
             return unit;
@@ -395,8 +396,9 @@ static bool refresh_modules(void)
 
 struct walk {
     struct list list;
-    int visited;    /* physical frames so far */
-    bool after_hop; /* the frame before was cosy_switch_hop */
+    int visited;        /* physical frames so far */
+    uintptr_t previous; /* pc of the frame before */
+    bool after_hop;     /* the frame before was cosy_switch_hop */
     bool at_end;
 };
 
@@ -497,6 +499,14 @@ static void tell_frame(struct walk *walk, uintptr_t pc, Dwfl_Module *module, uin
         found(walk, pc, symbol, place.file, place.line);
 }
 
+/* What runs at the base of a stack is the library's: a static function, which only debug information would tell. */
+static void drop_unplaced_base(struct walk *walk)
+{
+    struct list *list = &walk->list;
+    if (list->count > 0 && list->frames[list->count - 1].pc == walk->previous && !*list->frames[list->count - 1].file)
+        list->count--;
+}
+
 /* A pc that a call left behind is that of the next instruction, which may belong to another line or even function:
  * names are those of the byte before. Only what a signal interrupted stands at its pc itself; cosy_switch_hop is marked
  * like a signal's frame for debuggers' sake, but it was called. */
@@ -515,6 +525,9 @@ static int visit_frame(Dwfl_Frame *state, void *arg)
     GElf_Sym symbol;
     const char *name = module ? dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL) : NULL;
     walk->after_hop = name && !strcmp(name, "cosy_switch_hop");
+    if (name && !strcmp(name, "cosy_switch_start"))
+        drop_unplaced_base(walk);
+    walk->previous = pc;
     if (module)
         tell_frame(walk, pc, module, address, name);
     else

@@ -907,6 +907,47 @@ end:
 }
 END_TEST
 
+static void *wake_after_a_moment(void *argument)
+{
+    struct cosy_sys *sys = argument;
+    usleep(10000);
+    sys->ops->wake(sys);
+    return NULL;
+}
+
+static void *put_after_a_moment(void *argument);
+
+/* The foreign loop sleeps when it happens: that the descriptor is readable afterwards would not help it. */
+static void sleep_outside(int fd, void *(*happens)(void *), void *argument)
+{
+    pthread_t thread;
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    ck_assert(!readable(fd));
+    ck_assert_int_eq(pthread_create(&thread, NULL, happens, argument), 0);
+    ck_assert_int_eq(poll(&polled, 1, 10000), 1);
+    pthread_join(thread, NULL);
+}
+
+START_TEST(poll_fd_wakes_a_sleeping_foreign_loop)
+{
+    struct cosy_sys *sys = open_backend(_i);
+    struct cosy_sys_event events[EVENTS];
+    struct pair pipe = make_pipe();
+    int fd = sys->ops->poll_fd(sys), mark;
+    watch(sys, pipe.in, COSY_SYS_READ, &mark);
+    for (int i = 0; !is_sim(_i) && i < 3; i++) {
+        sleep_outside(fd, put_after_a_moment, &pipe.out);
+        ck_assert_uint_eq(seen_now(sys, &mark), COSY_SYS_READ);
+        take(pipe.in);
+        ck_assert_int_eq(look(sys, events), 0);
+        sleep_outside(fd, wake_after_a_moment, sys);
+        ck_assert_int_eq(look(sys, events), 0);
+    }
+    close_pair(pipe);
+    sys->ops->close(sys);
+}
+END_TEST
+
 START_TEST(poll_fd_shows_a_wake_from_before)
 {
     struct cosy_sys *sys = open_backend(_i);
@@ -1515,6 +1556,7 @@ static void add_waking(Suite *suite)
     ON_EACH(peek_reads_memory_only);
     ON_EACH(a_turn_costs_one_system_call);
     ON_EACH(poll_fd_tells_a_foreign_loop);
+    ON_EACH(poll_fd_wakes_a_sleeping_foreign_loop);
     ON_EACH(poll_fd_shows_a_wake_from_before);
     ON_EACH(threads_may_take_turns);
     ON_EACH(a_forked_child_may_close_its_copy);

@@ -57,9 +57,10 @@ struct uring {
     bool ring_open;    /* false after a move to another thread that failed */
     bool registered;   /* the ring's descriptor, in the owner's table */
     bool wake_armed;   /* the multishot poll on the waker */
-    bool embedded;     /* somebody polls the ring's descriptor: arm at once, not at the next wait */
+    bool embedded;     /* somebody polls notify_fd: arm at once, not at the next wait */
     bool skip_success; /* removals need not report success */
     uint64_t owner;    /* 0: not used yet */
+    int notify_fd;     /* an eventfd that the kernel writes when it has something for us; -1: nobody asked for it */
     struct cosy_waker waker;
     struct cosy_spin spin;
     struct cosy_watches watches;
@@ -170,27 +171,6 @@ static int enter(struct uring *self, unsigned min_complete, cosy_ns left)
     return result >= 0 || result == -ETIME ? 0 : result;
 }
 
-#if COSY_VALGRIND
-/* valgrind (3.19) lets no other thread run while one is in io_uring_enter: sleep in poll(2) instead, which it knows. */
-static int sleep_for_completion(struct uring *self, cosy_ns left)
-{
-    if (!RUNNING_ON_VALGRIND)
-        return enter(self, 1, left);
-    int error = enter(self, 0, 0);
-    if (error || io_uring_cq_ready(&self->ring))
-        return error;
-    cosy_ns ms = left / 1000000 + 1;
-    struct pollfd ring = {.fd = self->ring.ring_fd, .events = POLLIN};
-    int result = sys_poll(&ring, 1, left == COSY_NEVER ? -1 : ms < INT_MAX ? (int)ms : INT_MAX);
-    return result < 0 ? result : enter(self, 0, 0);
-}
-#else
-static int sleep_for_completion(struct uring *self, cosy_ns left)
-{
-    return enter(self, 1, left);
-}
-#endif
-
 /* True when an enter would find something: put-off work, or completions that did not fit. */
 static bool has_kernel_work(struct uring *self)
 {
@@ -201,6 +181,58 @@ static bool has_completions(struct uring *self)
 {
     return io_uring_cq_ready(&self->ring) != 0;
 }
+
+static int enter_if_needed(struct uring *self)
+{
+    return hand_over(&self->ring) || has_kernel_work(self) ? enter(self, 0, 0) : 0;
+}
+
+/* ---- telling a foreign loop ---- */
+
+/* The ring's own descriptor will not do: put-off work (DEFER_TASKRUN) does not wake who sleeps in poll(2) on it. */
+static int start_notifying(struct uring *self)
+{
+    if (self->notify_fd < 0) {
+        int fd = sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0)
+            return fd;
+        self->notify_fd = fd;
+    }
+    int error = sys_uring_register_eventfd(&self->ring, self->notify_fd);
+    return error == -EBUSY ? 0 : error; /* registered before */
+}
+
+/* Makes notify_fd readable if there is something to find, and else not. What comes after the read stays seen. */
+static void update_notification(struct uring *self)
+{
+    uint64_t count, one = 1;
+    sys_read(self->notify_fd, &count, sizeof count);
+    if (has_completions(self) || has_kernel_work(self))
+        sys_write(self->notify_fd, &one, sizeof one);
+}
+
+#if COSY_VALGRIND
+/* valgrind (3.19) lets no other thread run while one is in io_uring_enter: sleep in poll(2) instead, which it knows. */
+static int sleep_for_completion(struct uring *self, cosy_ns left)
+{
+    int error = RUNNING_ON_VALGRIND ? start_notifying(self) : 0;
+    if (!RUNNING_ON_VALGRIND || error)
+        return error ? error : enter(self, 1, left);
+    error = enter(self, 0, 0);
+    update_notification(self);
+    if (error || has_completions(self))
+        return error;
+    cosy_ns ms = left / 1000000 + 1;
+    struct pollfd notified = {.fd = self->notify_fd, .events = POLLIN};
+    int result = sys_poll(&notified, 1, left == COSY_NEVER ? -1 : ms < INT_MAX ? (int)ms : INT_MAX);
+    return result < 0 ? result : enter(self, 0, 0);
+}
+#else
+static int sleep_for_completion(struct uring *self, cosy_ns left)
+{
+    return enter(self, 1, left);
+}
+#endif
 
 /* ---- requests ---- */
 
@@ -423,6 +455,8 @@ static cosy_cold int take_over(struct uring *self)
     }
     if (!error)
         error = sys_uring_enable(&self->ring);
+    if (!error && self->notify_fd >= 0)
+        error = start_notifying(self);
     if (error)
         return error;
     self->owner = this_thread();
@@ -443,11 +477,14 @@ static cosy_ns uring_now(struct cosy_sys *sys)
     return sys_clock();
 }
 
-/* Lets a foreign loop that polls the ring's descriptor see what is due. A failure is made good by the next wait(). */
+/* Lets a foreign loop that polls notify_fd see what is due. A failure is made good by the next wait(). */
 static void arm_if_embedded(struct uring *self)
 {
-    if (self->embedded && self->owner == this_thread() && prepare_all(self) == 0)
-        enter(self, 0, 0);
+    if (!self->embedded || self->owner != this_thread())
+        return;
+    if (prepare_all(self) == 0)
+        enter_if_needed(self);
+    update_notification(self);
 }
 
 /* One place in `cancels` per watch. */
@@ -557,11 +594,6 @@ static int spin(struct uring *self, cosy_ns until)
     return 0;
 }
 
-static int enter_if_needed(struct uring *self)
-{
-    return hand_over(&self->ring) || has_kernel_work(self) ? enter(self, 0, 0) : 0;
-}
-
 /* `now` is only true when the deadline lies ahead of it. */
 static int submit_and_wait(struct uring *self, cosy_ns now, cosy_ns deadline)
 {
@@ -627,12 +659,14 @@ static int uring_poll_fd(struct cosy_sys *sys)
     struct uring *self = uring_of(sys);
     int error = be_owner(self);
     if (!error)
+        error = start_notifying(self);
+    if (!error)
         error = cosy_waker_embed(&self->waker);
     if (error)
         return error;
     self->embedded = true;
     arm_if_embedded(self);
-    return self->ring.ring_fd;
+    return self->notify_fd;
 }
 
 /* Closing a ring lets its requests go in the background. Take them back before, so that the descriptors they hold
@@ -652,6 +686,8 @@ static void uring_close(struct cosy_sys *sys)
     struct uring *self = uring_of(sys);
     take_back_requests(self);
     tear_down(self);
+    if (self->notify_fd >= 0)
+        close(self->notify_fd);
     cosy_waker_close(&self->waker);
     cosy_watches_clear(&self->watches);
     cosy_heap_free(self->cancels);
@@ -679,6 +715,7 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
         return -ENOMEM;
     self->sys.ops = &uring_ops;
     self->spin.limit = config->spin;
+    self->notify_fd = -1;
     cosy_watches_init(&self->watches);
     cosy_list_init(&self->due);
     int error = cosy_waker_open(&self->waker);
