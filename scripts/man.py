@@ -235,7 +235,7 @@ def body_of(group):
 
 def summary_of(group):
     """The first sentence, on one line, as NAME wants it."""
-    text = body_of(group) or next((item.remark for item in group.pages() if item.remark), "")
+    text = body_of(group).replace("`", "") or next((item.remark for item in group.pages() if item.remark), "")
     text = " ".join(re.split(r"\n\s*\n|\n {4}", text)[0].split())
     sentence = re.match(r"(.*?[^.])(?:\.(?=\s|$)|$)", text)
     text = sentence.group(1) if sentence else text
@@ -263,17 +263,24 @@ def synopsis_of(item, group):
     shapes = shape_of(item, group)
     if shapes:
         return shapes
-    return ["#define %s%s" % (item.name, item.parameters or "")]
+    return [item.name + (item.parameters or "")]
+
+
+def called_by(item, header):
+    """The functions behind a macro, by name; a function stands for itself."""
+    if item.kind == "function":
+        return [item.name]
+    return [name for name in re.findall(r"\bcosy_\w+_\b", item.text) if name in header.marks]
 
 
 def marks_of(item, header):
     """Async or blocking: what the declaration says, or that of the functions which a macro calls."""
-    if item.kind == "function":
-        return header.marks.get(item.name, set())
-    marks = set()
-    for name in re.findall(r"\bcosy_\w+_\b", item.text):
-        marks |= header.marks.get(name, set())
-    return marks
+    return set().union(*(header.marks[name] for name in called_by(item, header)))
+
+
+def needs_shape(item, header):
+    """A macro that stands for a function, or takes any arguments, says nothing of types and arguments by itself."""
+    return item.kind == "macro" and item.parameters and ("..." in item.parameters or bool(called_by(item, header)))
 
 
 def faults_of(headers, strays):
@@ -292,8 +299,8 @@ def faults_of_group(header, group):
         place = "%s:%d: %s" % (header.path, item.line, item.name or "an enum")
         if not body_of(group).strip() and not item.remark:
             faults.append(place + " has no description")
-        elif item.kind == "macro" and item.parameters and "..." in item.parameters and not shape_of(item, group):
-            faults.append(place + " takes any arguments, and its comment does not begin with its shape")
+        elif needs_shape(item, header) and not shape_of(item, group):
+            faults.append(place + " is called as a function, and its comment does not begin with its shape")
         elif item.kind != "type" and not 4 <= len(summary_of(group)) <= SUMMARY_MAX:
             faults.append(place + " has no short first sentence: '%s'" % summary_of(group))
     return faults
@@ -337,7 +344,7 @@ class Roff:
     def words(self, text):
         text = re.sub(r"`([^`]*)`", "\\1", text)
         text = escape(" ".join(text.split()))
-        self.lines.append(re.sub(r"\b(?:cosy|COSY)_\w+", self.reference, text))
+        self.lines.append(re.sub(r"\b(?:cosy|COSY)[_-]\w+", self.reference, text))
 
     def text(self, text):
         """Paragraphs, lists and code."""
@@ -409,13 +416,14 @@ CONTEXT = {
 
 
 def write_context(page, header, group):
-    items = group.pages()
     contexts = {}
-    for item in items:
+    for item in group.pages():
+        if not called_by(item, header):
+            continue
         marks = marks_of(item, header)
         mark = "cosy_async" if "cosy_async" in marks else "cosy_blocking" if "cosy_blocking" in marks else ""
         contexts.setdefault(mark, []).append(item.name)
-    if set(contexts) == {""} and not any(item.kind == "function" for item in items):
+    if not contexts:
         return
     page.heading("CONTEXT")
     for mark, names in contexts.items():
@@ -487,6 +495,16 @@ def write_types(page, header):
         page.lines.append(".PP")
 
 
+def write_values(page, group):
+    """A list made for X macros, X(name, number, title, text): what each name means."""
+    for item in group.pages():
+        values = re.findall(r'\bX\((\w+), *\w+, *"([^"]*)", *"([^"]*)"\)', item.text)
+        if values:
+            page.heading("VALUES OF " + item.name)
+        for name, title, text in values:
+            page.lines += [".TP", "\\fB%s\\fP" % escape_code(name), escape("%s: %s" % (title, text))]
+
+
 def write_list(page, header):
     section = None
     page.heading("FUNCTIONS AND MACROS")
@@ -516,6 +534,8 @@ def header_page(header, version, known, others):
     write_types(page, header)
     if any(group.pages() for group in header.groups):
         write_list(page, header)
+    for group in header.groups:
+        write_values(page, group)
     page.see_also(["cosy"] + others)
     return page.result()
 

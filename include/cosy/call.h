@@ -20,7 +20,8 @@ struct cosy_site_ {
     const char *file, *func;
     unsigned line;
     uint8_t result; /* how the result register is read: bytes, + 16 when signed; 0: void */
-    uint8_t capture; /* what must be kept of the registers: 0 nothing, 1 integers, 2 any two arguments, 3 everything */
+    uint8_t capture; /* what must be kept of the registers: 0 nothing, 1 integers, 2 any two arguments, 3 everything, 4 up to three
+                      integers */
 };
 
 typedef void (*cosy_fn_)(void);
@@ -70,9 +71,9 @@ typedef void (*cosy_fn_)(void);
     (COSY_CAT_(COSY_CAT_(COSY_WORDS_, n), _)(__VA_ARGS__) &&                                                   \
      __builtin_types_compatible_p(__typeof__(*&*(fn)), R(COSY_CAT_(COSY_CAT_(COSY_TYPES_, n), _)(__VA_ARGS__))))
 #define COSY_CAPTURE_KIND_0_(fn, R, sum, ...) 0
-#define COSY_CAPTURE_KIND_1_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 1, __VA_ARGS__) ? 1 : (sum) > 8 ? 3 : 2)
-#define COSY_CAPTURE_KIND_2_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 2, __VA_ARGS__) ? 1 : (sum) > 16 ? 3 : 2)
-#define COSY_CAPTURE_KIND_3_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 3, __VA_ARGS__) ? 1 : 3)
+#define COSY_CAPTURE_KIND_1_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 1, __VA_ARGS__) ? 4 : (sum) > 8 ? 3 : 2)
+#define COSY_CAPTURE_KIND_2_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 2, __VA_ARGS__) ? 4 : (sum) > 16 ? 3 : 2)
+#define COSY_CAPTURE_KIND_3_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 3, __VA_ARGS__) ? 4 : 3)
 #define COSY_CAPTURE_KIND_4_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 4, __VA_ARGS__) ? 1 : 3)
 #define COSY_CAPTURE_KIND_5_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 5, __VA_ARGS__) ? 1 : 3)
 #define COSY_CAPTURE_KIND_6_(fn, R, sum, ...) (COSY_INTEGERS_(fn, R, 6, __VA_ARGS__) ? 1 : 3)

@@ -48,7 +48,7 @@ int cosy_contextvar_reset(cosy_contexttoken *token);
  * one see each other's changes. Drop it with cosy_context_drop. NULL without memory. */
 cosy_context *cosy_context_copy(void);
 
-/* An empty one. NULL without memory. */
+/* An empty context; one reference for the caller. NULL without memory. */
 cosy_context *cosy_context_new(void);
 
 /* Calls fn(arg) in a context (Context.run): the changes that it makes stay in that context. fn must not suspend. */

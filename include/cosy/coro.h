@@ -25,13 +25,21 @@
 extern "C" {
 #endif
 
+/* A coroutine. The handle is no address: it carries bits of the coroutine's number, so that most uses of a handle that was
+ * used up before are noticed (-COSY_EAWAITED). */
 typedef struct cosy_coro cosy_coro;
 
-/* Captures fn(args...): up to ten arguments, checked as in any call. Never fails to be checked later: without memory it gives NULL,
- * and whatever takes that returns -ENOMEM. Any thread; the coroutine stays in the thread that made it. */
+/*     cosy_coro *cosy_call(fn, args...);
+ *
+ * Captures fn(args...) as a coroutine: up to ten arguments, checked as in any call. Nothing runs yet, and the coroutine is
+ * the caller's until something takes it. Without memory it gives NULL, and whatever takes that returns -ENOMEM: the result
+ * need not be checked. Any thread; the coroutine stays in the thread that made it. */
 #define cosy_call(...) COSY_CALL_N_(COSY_NARG_(__VA_ARGS__), __VA_ARGS__)
 
-/* The plain base for ports and foreign callers: fn(copy) with a private copy of `size` bytes at `block`, aligned to 16. */
+/*     cosy_coro *cosy_call_block(int (*fn)(void *copy), const void *block, size_t size);
+ *
+ * Captures fn(copy), with a private copy of `size` bytes at `block`, aligned to 16: the plain base for ports and foreign
+ * callers. NULL as cosy_call, also for a NULL fn. */
 #define cosy_call_block(fn, block, size) cosy_call_block_(COSY_SITE_BLOCK_(fn), (fn), (block), (size))
 #define COSY_SITE_BLOCK_(fn) COSY_SITE_(fn, 1, 8, (void *)0)
 cosy_coro *cosy_call_block_(const struct cosy_site_ *site, int (*fn)(void *), const void *block, size_t size);
@@ -48,7 +56,8 @@ enum { COSY_YIELDED = 0, COSY_RETURNED = 1 };
  * other than 0 to one that has not begun), -ENOMEM (no stack). */
 int cosy_coro_send(cosy_coro *coro, int64_t value, int64_t *ret_value);
 
-/* The same, but cosy_suspend returns -code inside. One that has not begun ends at once with it. */
+/* Goes on with the coroutine as cosy_coro_send does, but cosy_suspend returns -code inside. One that has not begun ends at
+ * once with it. -EINVAL for code 0. */
 int cosy_coro_throw(cosy_coro *coro, int code, int64_t *ret_value);
 
 /* Ends it: a suspended one sees -COSY_EGENEXIT from cosy_suspend and should clean up and return. Frees it on every path: do not use
@@ -61,7 +70,8 @@ static inline void cosy_coro_closep_(cosy_coro **coro) { (void)cosy_coro_close(*
  * *ret_sent (may be NULL) set, or the negative code thrown. -COSY_ENOTASK elsewhere. */
 int cosy_suspend(int64_t value, int64_t *ret_sent);
 
-/* What a coroutine is and does, for debuggers. Strings are static or live as long as the coroutine. */
+/* What a coroutine is and does, for debuggers. Strings are static or live as long as the coroutine. 0; -COSY_EAWAITED for
+ * one that is used up, with state COSY_CORO_CLOSED. */
 struct cosy_coro_info {
     enum cosy_coro_state state;
     const char *name;          /* of its function */

@@ -17,7 +17,10 @@
 extern "C" {
 #endif
 
+/* A future: one counted reference per handle. */
 typedef struct cosy_future cosy_future;
+
+/* What a future's end calls, in a turn of its loop. It must return without suspending; the future is borrowed. */
 typedef void (*cosy_done_callback)(cosy_future *future, void *arg);
 
 /* A pending future of a loop (NULL: the running one); one reference for the caller. NULL without memory or loop. */
@@ -30,13 +33,16 @@ cosy_future *cosy_future_ref(cosy_future *future);
 void cosy_future_drop(cosy_future *future);
 static inline void cosy_future_dropp_(cosy_future **future) { cosy_future_drop(*future); }
 
-/* End it. -COSY_EINVALIDSTATE when it is done already. The result is any number (a pointer through intptr_t too). */
+/* Ends a future with a result: any number, a pointer through intptr_t too. 0; -COSY_EINVALIDSTATE when it is done already,
+ * -EINVAL for a task (which ends itself), -COSY_ECLOSED when its loop is closed. */
 int cosy_future_set_result(cosy_future *future, int64_t result);
-/* code: positive, an errno value or one of cosy's; ECANCELED cancels. message: printf-style, or NULL. */
+/* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels. message: printf-style, or
+ * NULL. Errors as cosy_future_set_result; -EINVAL for a code that is not positive. */
 int cosy_future_set_error(cosy_future *future, int code, const char *message, ...) __attribute__((format(printf, 3, 4)));
-/* True when it was pending (for a task: when it was not done, see cosy_task_cancel). */
+/* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done. */
 bool cosy_future_cancel(cosy_future *future);
 
+/* Whether it has ended, in whatever way; whether it was cancelled. NULL: false. */
 bool cosy_future_done(const cosy_future *future);
 bool cosy_future_cancelled(const cosy_future *future);
 
@@ -44,7 +50,7 @@ bool cosy_future_cancelled(const cosy_future *future);
  * -COSY_EINVALIDSTATE while it is pending. Looking at an error marks it as seen. */
 int cosy_future_result(cosy_future *future, int64_t *ret_result);
 
-/* The negative error, 0 when it ended well, else as cosy_future_result. */
+/* The negative error that it ended with, 0 when it ended well; else as cosy_future_result. */
 int cosy_future_error(cosy_future *future);
 /* The error's message, "" when there is none; valid as long as the future. */
 const char *cosy_future_error_message(cosy_future *future);
@@ -56,6 +62,7 @@ int cosy_future_add_done_callback(cosy_future *future, cosy_done_callback callba
 /* Takes back every such registration that has not been queued yet; returns how many. */
 int cosy_future_remove_done_callback(cosy_future *future, cosy_done_callback callback, void *arg);
 
+/* The loop that it belongs to; borrowed. */
 cosy_loop *cosy_future_loop(const cosy_future *future);
 
 #ifdef __cplusplus

@@ -20,14 +20,17 @@
 extern "C" {
 #endif
 
-/* Every default is zero. */
+/* How to gather. Every default is zero. */
 struct cosy_gather_options {
     size_t struct_size;
     bool return_exceptions; /* errors are results: the call itself only fails with -ECANCELED or a call that is wrong */
     int64_t *results;       /* room for each outcome: >= 0, or a negative error; NULL: not wanted */
 };
 
-/* Up to 16 coroutines (started as tasks), tasks and futures. 0, or the error of the first one that failed (with its message and traceback), or
+/*     int cosy_gather(awaitable...);
+ *     int cosy_gather_with((.option = value, ...), awaitable...);
+ *
+ * Waits for up to 16 coroutines (started as tasks), tasks and futures. 0, or the error of the first one that failed (with its message and traceback), or
  * -ECANCELED. With no arguments to wait for, use cosy_gather_tasks. */
 #define cosy_gather(...)                                                                                       \
     cosy_gather_((const struct cosy_awaited_[]){COSY_EACH_(COSY_COUNT_(__VA_ARGS__), __VA_ARGS__)},            \
@@ -38,10 +41,10 @@ struct cosy_gather_options {
                                                .struct_size = sizeof(struct cosy_gather_options), COSY_UNWRAP_ options})
 cosy_async int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct cosy_gather_options *options);
 
-/* The same for an array of task handles; count may be 0, options NULL. */
+/* Gathers an array of task handles; count may be 0, options NULL. Outcome as cosy_gather; -ENOMEM for more than eight. */
 cosy_async int cosy_gather_tasks(cosy_task *const *tasks, size_t count, const struct cosy_gather_options *options);
 
-/* And for an array of coroutines, which it takes. */
+/* Gathers an array of coroutines, and takes them in any case; count may be 0, options NULL. Outcome as cosy_gather_tasks. */
 cosy_async int cosy_gather_coros(cosy_coro *const *coros, size_t count, const struct cosy_gather_options *options);
 
 #define COSY_COUNT_(...) COSY_COUNT_2_(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, )

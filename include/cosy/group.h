@@ -22,12 +22,16 @@
 extern "C" {
 #endif
 
+/* A task group; owned by the task that opened it. */
 typedef struct cosy_task_group cosy_task_group;
 
 /* Opens a group that belongs to the running task. NULL without memory or outside a task; everything that takes that NULL returns the reason. */
 cosy_async cosy_task_group *cosy_task_group_open(void);
 
-/* Starts fn(args...) in the group; a borrowed handle, valid until the group is dropped. NULL, and the call is discarded, when the group is
+/*     cosy_task *cosy_task_group_create_task(cosy_task_group *group, fn, args...);
+ *     cosy_task *cosy_task_group_create_task_with(cosy_task_group *group, (.option = value, ...), fn, args...);
+ *
+ * Starts fn(args...) in the group; a borrowed handle, valid until the group is dropped. NULL, and the call is discarded, when the group is
  * finished or shutting down (-COSY_EINVALIDSTATE), or without memory. The group's error then says so too. */
 #define cosy_task_group_create_task(group, ...) cosy_task_group_add_((group), cosy_call(__VA_ARGS__), NULL)
 #define cosy_task_group_create_task_with(group, options, ...)                                                  \
@@ -38,7 +42,7 @@ cosy_task *cosy_task_group_add_(cosy_task_group *group, cosy_coro *coro, const s
 /* Waits until all children are done: asyncio's `async with` left normally. 0, the first error, or -ECANCELED when the owner is cancelled. */
 cosy_async int cosy_task_group_wait(cosy_task_group *group);
 
-/* The same, left with the body's own outcome: a negative one cancels the children first, and comes back if none of them failed. */
+/* Waits until all children are done, with the body's own outcome: a negative one cancels the children first, and comes back if none of them failed. */
 cosy_async int cosy_task_group_close(cosy_task_group *group, int body);
 
 /* Cancels all children and makes the group return 0 unless one fails. Idempotent; harmless after the end. */

@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/* How much a message matters. */
 enum cosy_log_level { COSY_LOG_DEBUG, COSY_LOG_INFO, COSY_LOG_WARNING, COSY_LOG_ERROR };
 
 /* text: the whole message without a final newline, valid during the call; may have several lines. */

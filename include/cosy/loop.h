@@ -29,14 +29,17 @@
 extern "C" {
 #endif
 
+/* An event loop: made by cosy_loop_new, ended by cosy_loop_close, freed by cosy_loop_free. */
 typedef struct cosy_loop cosy_loop;
+
+/* What a loop calls, in its thread. It must return without suspending; `arg` stays the caller's business. */
 typedef void (*cosy_callback)(void *arg);
 
 /* Which kernel a loop stands on. AUTO: the environment's COSY_BACKEND (uring, epoll, sim); without it io_uring, or
  * epoll where io_uring is refused. */
 enum cosy_backend { COSY_BACKEND_AUTO, COSY_BACKEND_URING, COSY_BACKEND_EPOLL, COSY_BACKEND_SIM };
 
-/* Every default is zero. */
+/* How a loop is to be. Every default is zero. */
 struct cosy_loop_options {
     enum cosy_backend backend;
     bool debug;       /* debug mode; also by COSY_DEBUG=1 in the environment */
@@ -47,7 +50,10 @@ struct cosy_loop_options {
 
 /* ---- life ---- */
 
-/* A new loop. 0; -EINVAL for an unknown COSY_BACKEND; the kernel's error when a named backend is refused; -ENOMEM. */
+/*     int cosy_loop_new(cosy_loop **ret_loop, .option = value...);
+ *
+ * Makes a new loop, which is the caller's to free with cosy_loop_free. Options are those of struct cosy_loop_options. 0;
+ * -EINVAL for an unknown COSY_BACKEND; the kernel's error when a named backend is refused; -ENOMEM. Any thread. */
 #define cosy_loop_new(ret_loop, ...) cosy_loop_new_((ret_loop), &(const struct cosy_loop_options){__VA_ARGS__})
 int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options);
 
@@ -61,6 +67,7 @@ void cosy_loop_free(cosy_loop *loop);
 /* The loop that runs in this thread, or NULL (asyncio.get_running_loop). Any thread. */
 cosy_loop *cosy_running_loop(void);
 
+/* Whether a loop runs now; whether it is closed. NULL does not run, and is closed. */
 bool cosy_loop_is_running(const cosy_loop *loop);
 bool cosy_loop_is_closed(const cosy_loop *loop);
 
@@ -118,15 +125,17 @@ typedef struct cosy_handle {
  * thread that is not the running loop's. */
 int cosy_call_soon(cosy_loop *loop, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
-/* The same from any thread (and in no hurry from signal handlers: it allocates); wakes the loop. The handle may be cancelled
- * and dropped from any thread. Runs in an empty context. Safe while another thread closes the loop only if that thread
- * does not free it meanwhile. */
+/* Queues callback(arg) from any thread, and wakes the loop. Not for signal handlers: it allocates. The handle may be
+ * cancelled and dropped from any thread. The callback runs in an empty context. 0, -ENOMEM, -COSY_ECLOSED. Safe while
+ * another thread closes the loop, but that thread must not free it meanwhile. */
 int cosy_call_soon_threadsafe(cosy_loop *loop, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
-/* The same in a given context, which callbacks and tasks may share; one reference is taken while it waits. */
+/* Queues callback(arg) for the next turn in a given context, which callbacks and tasks may share; one reference is taken
+ * while it waits. Errors as cosy_call_soon. */
 int cosy_call_soon_in(cosy_loop *loop, cosy_context *context, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
-/* Queues callback(arg) for when the clock has reached now + delay, or `when`. Past times run in the next turn. */
+/* Queues callback(arg) for when the clock has reached now + delay, or `when` (ns, cosy_loop_time). Past times run in the
+ * next turn. Handle, context and errors as cosy_call_soon. */
 int cosy_call_later(cosy_loop *loop, cosy_ns delay, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
@@ -156,7 +165,8 @@ int cosy_handle_start_later(cosy_loop *loop, cosy_handle *handle, cosy_ns delay)
 int cosy_add_reader(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 int cosy_add_writer(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 
-/* 1 when there was one to remove, 0 when not. A callback that is queued already is taken back. */
+/* Stops watching fd for reading (writing): 1 when it was watched, 0 when not. A callback that is queued already is taken
+ * back. */
 int cosy_remove_reader(cosy_loop *loop, int fd);
 int cosy_remove_writer(cosy_loop *loop, int fd);
 
@@ -166,7 +176,7 @@ int cosy_remove_writer(cosy_loop *loop, int fd);
  * signal or cannot be caught, -EBUSY when another loop handles signals. */
 int cosy_add_signal_handler(cosy_loop *loop, int signum, cosy_callback callback, void *arg);
 
-/* 1 when removed (the default disposition returns), 0 when there was none. */
+/* Removes the callback of a signal, whose default disposition returns: 1 when there was one, 0 when not. */
 int cosy_remove_signal_handler(cosy_loop *loop, int signum);
 
 /* ---- errors and debug mode ---- */
@@ -182,11 +192,13 @@ struct cosy_exception_context {
 };
 typedef void (*cosy_exception_handler)(cosy_loop *loop, const struct cosy_exception_context *context, void *arg);
 
-/* Replaces the loop's handler; NULL brings the default back, which writes to the log. */
+/* Replaces the handler of errors that nobody waits for, calls it, and is it as long as nobody replaced it: the default
+ * handler writes to the log. set: NULL brings the default back. */
 void cosy_loop_set_exception_handler(cosy_loop *loop, cosy_exception_handler handler, void *arg);
 void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);
 void cosy_loop_default_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);
 
+/* Whether debug mode is on, and switching it. It watches the tasks that are made while it is on. */
 bool cosy_loop_get_debug(const cosy_loop *loop);
 void cosy_loop_set_debug(cosy_loop *loop, bool on);
 

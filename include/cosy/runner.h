@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-/* Every default is zero. */
+/* How to run: the options of struct cosy_loop_options, and the main task's stack. Every default is zero. */
 struct cosy_run_options {
     size_t struct_size;
     enum cosy_backend backend;
@@ -30,7 +30,10 @@ struct cosy_run_options {
     size_t stack_size; /* of the main task; 0: 256 KiB */
 };
 
-/* Runs fn(args...) as the main task of a new loop until it is done, then cancels what is left, waits for it, and closes the loop. Returns its
+/*     int cosy_run(fn, args...);
+ *     int cosy_run_with((.option = value, ...), fn, args...);
+ *
+ * Runs fn(args...) as the main task of a new loop until it is done, then cancels what is left, waits for it, and closes the loop. Returns its
  * result, or its negative error (cosy_print_error(stderr, code) tells its story). -COSY_ERUNNING inside a running loop; -EDEADLK when all
  * tasks wait for each other for ever; errors of cosy_loop_new. */
 #define cosy_run(...) cosy_run_(cosy_call(__VA_ARGS__), NULL)
@@ -39,7 +42,10 @@ struct cosy_run_options {
               &(const struct cosy_run_options){.struct_size = sizeof(struct cosy_run_options), COSY_UNWRAP_ options})
 cosy_blocking int cosy_run_(cosy_coro *coro, const struct cosy_run_options *options);
 
-/* cosy_run as a whole main(): prints the story of an unhandled error to standard error and returns 1; dies of SIGINT after Ctrl-C; else returns
+/*     int cosy_main(fn, args...);
+ *     int cosy_main_with((.option = value, ...), fn, args...);
+ *
+ * Does what cosy_run does, as a whole main(): prints the story of an unhandled error to standard error and returns 1; dies of SIGINT after Ctrl-C; else returns
  * the main task's result as exit status. */
 #define cosy_main(...) cosy_main_(cosy_call(__VA_ARGS__), NULL)
 #define cosy_main_with(options, ...)                                                                           \
@@ -47,7 +53,10 @@ cosy_blocking int cosy_run_(cosy_coro *coro, const struct cosy_run_options *opti
                &(const struct cosy_run_options){.struct_size = sizeof(struct cosy_run_options), COSY_UNWRAP_ options})
 cosy_blocking int cosy_main_(cosy_coro *coro, const struct cosy_run_options *options);
 
-/* Several runs on one loop, with one context: variables set in one run are seen by the next. The loop is made by the first run or by
+/*     cosy_runner *cosy_runner_new(.option = value...);
+ *     int cosy_runner_run(cosy_runner *runner, fn, args...);
+ *
+ * Several runs on one loop, with one context: variables set in one run are seen by the next. The loop is made by the first run or by
  * cosy_runner_loop. */
 typedef struct cosy_runner cosy_runner;
 #define cosy_runner_new(...)                                                                                   \
@@ -60,7 +69,9 @@ cosy_loop *cosy_runner_loop(cosy_runner *runner); /* NULL: it could not be made 
 cosy_blocking int cosy_runner_close(cosy_runner *runner);
 cosy_blocking void cosy_runner_free(cosy_runner *runner); /* closes too; NULL is fine */
 
-/* Runs a loop until the task or future is done; its outcome. A coroutine is started as a task. -COSY_ESTOPPED when the loop was stopped before. */
+/*     int cosy_run_until_complete(cosy_loop *loop, x);
+ *
+ * Runs a loop until the task or future is done; its outcome. A coroutine is started as a task. -COSY_ESTOPPED when the loop was stopped before. */
 #define cosy_run_until_complete(loop, x) cosy_run_until_complete_((loop), (const struct cosy_awaited_)COSY_AWAITED_(x))
 cosy_blocking int cosy_run_until_complete_(cosy_loop *loop, struct cosy_awaited_ what);
 

@@ -13,7 +13,7 @@ extern "C" {
  * cancelled. 0, -ECANCELED, -ENOMEM (no timer), -COSY_ENOTASK outside a task. */
 cosy_async int cosy_sleep(cosy_ns delay);
 
-/* The same until the loop's clock shows `when`. */
+/* Suspends the running task until the loop's clock (cosy_loop_time) shows `when`; the rest as cosy_sleep. */
 cosy_async int cosy_sleep_until(cosy_ns when);
 
 #ifdef __cplusplus

@@ -19,6 +19,7 @@
 extern "C" {
 #endif
 
+/* A task: one counted reference per handle. */
 typedef struct cosy_task cosy_task;
 
 /* A reference that is dropped at the end of the block, on every path: cosy_scoped(cosy_task) t = cosy_create_task(...); */
@@ -34,7 +35,7 @@ typedef struct cosy_task cosy_task;
  * a few frames of your own code and has no guard page: nothing that formats or resolves names. */
 enum { COSY_STACK_DEFAULT = 0, COSY_STACK_TINY = 1024, COSY_STACK_SMALL = 16384, COSY_STACK_LARGE = 262144 };
 
-/* Every default is zero. */
+/* How a task is to be. Every default is zero. */
 struct cosy_task_options {
     size_t struct_size;    /* filled in by the macros */
     const char *name;      /* copied; NULL: "Task-N" */
@@ -44,7 +45,10 @@ struct cosy_task_options {
     cosy_loop *loop;       /* NULL: the running one. An idle loop takes tasks too: they start with its run */
 };
 
-/* Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller. NULL when it could
+/*     cosy_task *cosy_create_task(fn, args...);
+ *     cosy_task *cosy_create_task_with((.option = value, ...), fn, args...);
+ *
+ * Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller. NULL when it could
  * not be made (no memory, no running loop); whatever takes that NULL returns the reason. Must be kept, awaited or dropped: for a task
  * that nobody asks about again, use cosy_spawn. */
 #define cosy_create_task(...)                                                                                  \
@@ -69,13 +73,20 @@ struct cosy_task_options {
 cosy_must_use cosy_task *cosy_create_plain_(const struct cosy_site_ *site, cosy_fn_ fn, const struct cosy_task_options *options);
 cosy_must_use cosy_task *cosy_create_captured_(const struct cosy_task_options *options);
 
-/* The same for a coroutine, which it takes. */
+/*     cosy_task *cosy_task_from(cosy_coro *coro);
+ *     cosy_task *cosy_task_from_with((.option = value, ...), cosy_coro *coro);
+ *
+ * Starts a coroutine as a task, and takes it, also when that fails. The rest as cosy_create_task; the reason of a NULL may
+ * be -COSY_EAWAITED too. */
 #define cosy_task_from(coro) cosy_task_from_((coro), (const struct cosy_task_options *)0)
 #define cosy_task_from_with(options, coro)                                                                     \
     cosy_task_from_((coro), COSY_TASK_OPTIONS_(options))
 cosy_must_use cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task_options *options);
 
-/* Fire and forget: 0, or why it could not be started. An error of the task goes to the exception handler as it ends. */
+/*     int cosy_spawn(fn, args...);
+ *     int cosy_spawn_with((.option = value, ...), fn, args...);
+ *
+ * Starts fn(args...) as a task that nobody asks about again: 0, or why it could not be started. An error of the task goes to the exception handler as it ends. */
 #define cosy_spawn(...) cosy_spawn_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
 #define cosy_spawn_with(options, ...)                                                                          \
     cosy_spawn_(cosy_call(__VA_ARGS__), COSY_TASK_OPTIONS_(options))
@@ -100,7 +111,9 @@ struct cosy_awaitable {
 /* Lets the task that awaits go on with `result`. False when it waits no longer. From the loop's thread, callbacks too. */
 bool cosy_wake(cosy_waker waker, int result);
 
-/* Waits for a task, future, coroutine or cosy_awaitable and returns its result: >= 0, or its negative error, whose message and traceback
+/*     int cosy_await(x);
+ *
+ * Waits for a task, future, coroutine or cosy_awaitable and returns its result: >= 0, or its negative error, whose message and traceback
  * come along. A coroutine is taken and runs here, without a task of its own. Handles stay valid. A cancel of the waiting task is passed on
  * to what it waits for. A result beyond int's range is -EOVERFLOW: read it with cosy_future_result. Errors of the call itself: -COSY_ENOTASK outside a
  * task, -COSY_ESELF, -COSY_EOTHERLOOP, -COSY_EAWAITED; NULL: the reason why the handle is NULL. */
@@ -135,6 +148,7 @@ cosy_task *cosy_current_task(void);
 /* The task as a future, for the calls of future.h; the same reference. */
 static inline cosy_future *cosy_task_future(cosy_task *task) { return (cosy_future *)(void *)task; }
 
+/* One more reference, and giving one up. A running task whose last handle is dropped is detached: it goes on. */
 cosy_task *cosy_task_ref(cosy_task *task);
 void cosy_task_drop(cosy_task *task); /* NULL is fine */
 static inline void cosy_task_dropp_(cosy_task **task) { cosy_task_drop(*task); }
@@ -142,7 +156,7 @@ static inline void cosy_task_dropp_(cosy_task **task) { cosy_task_drop(*task); }
 /* Asks the task to stop: its present wait, or the next one, returns -ECANCELED once. One that has not begun never begins. Each call counts
  * (cosy_task_cancelling). False when it is done. */
 bool cosy_task_cancel(cosy_task *task);
-/* The same with a reason, which is copied and shown in messages. */
+/* Asks the task to stop as cosy_task_cancel does, and says why: the reason is copied and shown in messages. */
 bool cosy_task_cancel_with(cosy_task *task, const char *reason);
 /* How many cancel requests are open. */
 int cosy_task_cancelling(const cosy_task *task);
@@ -151,26 +165,30 @@ int cosy_task_uncancel(cosy_task *task);
 /* The reason of the last cancel, "" without. Lives until the next cancel or the task's end. */
 const char *cosy_task_cancel_reason(const cosy_task *task);
 
+/* A task as a future: whether it has ended, whether by cancellation, its outcome, and a callback for its end. */
 bool cosy_task_done(const cosy_task *task);
 bool cosy_task_cancelled(const cosy_task *task);
 int cosy_task_result(cosy_task *task, int64_t *ret_result); /* as cosy_future_result */
 int cosy_task_error(cosy_task *task);                       /* as cosy_future_error */
-int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context);
+int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context); /* as future.h's */
 
-/* "Task-7", or the name given. Lives as long as the task; set: copied, -ENOMEM. */
+/* The task's name, "Task-7" or the one given; renaming it. The text lives until the name changes. set: copied; 0, -ENOMEM. */
 const char *cosy_task_name(const cosy_task *task);
 int cosy_task_set_name(cosy_task *task, const char *name);
-uint64_t cosy_task_id(const cosy_task *task); /* never used twice in a thread */
+/* The task's number, never used twice in a thread; its loop, borrowed. */
+uint64_t cosy_task_id(const cosy_task *task);
 cosy_loop *cosy_task_loop(const cosy_task *task);
-/* The creation site. Static strings. */
+/* Where the task was made: the function that it runs, the file, line and function of the call, the task that made it.
+ * Static strings. */
 const char *cosy_task_function(const cosy_task *task);
 void cosy_task_site(const cosy_task *task, const char **ret_file, unsigned *ret_line, const char **ret_func);
 uint64_t cosy_task_parent_id(const cosy_task *task); /* of the task that made it; 0: none */
-/* State, name, bytes, what it awaits; see coro.h. */
+/* What a task is and does, for debuggers: see cosy_coro_info. 0, -EINVAL for NULL. */
 int cosy_task_info(const cosy_task *task, struct cosy_coro_info *ret_info);
 /* The stack's size in bytes, and (debug mode) how much of it was ever used; 0 = not known. */
 size_t cosy_task_stack_size(const cosy_task *task);
 
+/* A weak reference to a task, and the task again while there is one (cosy_weak). */
 cosy_weak cosy_task_weak(const cosy_task *task);
 cosy_task *cosy_weak_task(cosy_weak weak); /* a new reference, or NULL when it is gone */
 

@@ -24,12 +24,15 @@
 extern "C" {
 #endif
 
-/* Waits at most `limit` ns for a task, future or coroutine (which runs here). Its outcome, or -ETIMEDOUT after it was cancelled and has ended. What
+/*     int cosy_wait_for(x, cosy_ns limit);
+ *
+ * Waits at most `limit` ns for a task, future or coroutine (which runs here). Its outcome, or -ETIMEDOUT after it was cancelled and has ended. What
  * comes to the answer although it was cancelled, gives that answer. limit <= 0: the outcome if there is one, else -ETIMEDOUT without starting
  * a coroutine. COSY_NEVER: no limit. */
 #define cosy_wait_for(x, limit) cosy_wait_for_((const struct cosy_awaited_)COSY_AWAITED_(x), (limit))
 cosy_async int cosy_wait_for_(struct cosy_awaited_ what, cosy_ns limit);
 
+/* A limit goes from created to entered, and on to exited, or through expiring to expired. */
 enum cosy_timeout_state { COSY_TIMEOUT_CREATED, COSY_TIMEOUT_ENTERED, COSY_TIMEOUT_EXPIRING, COSY_TIMEOUT_EXPIRED, COSY_TIMEOUT_EXITED };
 
 /* A limit in the caller's own memory, which must stay until cosy_timeout_exit. The fields are private. Zero it before entering. */
@@ -53,15 +56,17 @@ typedef struct cosy_timeout {
 cosy_async int cosy_timeout_enter(cosy_timeout *timeout, cosy_ns delay);
 cosy_async int cosy_timeout_enter_at(cosy_timeout *timeout, cosy_ns when);
 
-/* Ends it; `result` is what the limited code came to. Returns it, or -ETIMEDOUT when this limit was what cancelled it. */
+/* Ends a limit; `result` is what the limited code came to. Returns it, or -ETIMEDOUT when this limit was what cancelled it. */
 cosy_async int cosy_timeout_exit(cosy_timeout *timeout, int result);
 
-/* Moves the deadline. -COSY_EINVALIDSTATE when it is not entered, or expired. */
+/* Moves the deadline, tells it, tells whether it has passed. -COSY_EINVALIDSTATE when it is not entered, or expired. */
 int cosy_timeout_reschedule(cosy_timeout *timeout, cosy_ns when);
 cosy_ns cosy_timeout_when(const cosy_timeout *timeout);
 bool cosy_timeout_expired(const cosy_timeout *timeout);
 
-/* A limited block. `err` (an int variable) is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
+/*     COSY_TIMEOUT(err, delay) { ... }
+ *
+ * A limited block. `err` (an int variable) is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
  * cosy_check. */
 #define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, delay, COSY_CAT_(cosy_block_, __COUNTER__))
 #define COSY_TIMEOUT_(result, delay, B)                                                                        \

@@ -32,7 +32,9 @@ struct cosy_place_ {
         &cosy_place_here_;                                                                                     \
     })
 
-/* Fails with a positive code and a printf-style message, kept with the running task (or the thread, outside tasks) until the
+/*     int cosy_fail(int code, const char *format, ...);
+ *
+ * Fails with a positive code and a printf-style message, kept with the running task (or the thread, outside tasks) until the
  * next failure. The value is -code: `return cosy_fail(EINVAL, ...)`. Costs an allocation; without memory the message is lost. */
 #define cosy_fail(code, ...) cosy_fail_(COSY_PLACE_, (code), __VA_ARGS__)
 int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));

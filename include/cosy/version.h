@@ -2,6 +2,7 @@
 #ifndef COSY_VERSION_H
 #define COSY_VERSION_H
 
+/* The version of these headers, "0.1.0": what a program was compiled with. */
 #define COSY_VERSION "0.1.0"
 
 #ifdef __cplusplus

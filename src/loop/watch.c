@@ -123,6 +123,17 @@ static int watcher_add(struct cosy_loop *loop, int fd, unsigned events, struct w
     return 0;
 }
 
+/* The descriptor may have been closed, and its number given to another file: what was wanted of the old one is void. */
+static int renew_if_another_file(struct cosy_loop *loop, struct watcher *watcher)
+{
+    int result = loop->sys->ops->watch(loop->sys, watcher->fd, 0, watcher, &watcher->id);
+    if (result < 0)
+        return result == -EEXIST ? 0 : result;
+    side_clear(&watcher->reader);
+    side_clear(&watcher->writer);
+    return 0;
+}
+
 static int add(cosy_loop *loop, int fd, cosy_callback callback, void *arg, bool write)
 {
     if (!loop || !callback)
@@ -133,11 +144,10 @@ static int add(cosy_loop *loop, int fd, cosy_callback callback, void *arg, bool 
         return -COSY_ECLOSED;
     maybe_grow(loop->watchers);
     struct watcher **place = place_of(loop->watchers, fd);
-    if (!*place) {
-        int result = watcher_add(loop, fd, write ? COSY_SYS_WRITE : COSY_SYS_READ, place);
-        if (result < 0)
-            return result;
-    }
+    int result = *place ? renew_if_another_file(loop, *place)
+                        : watcher_add(loop, fd, write ? COSY_SYS_WRITE : COSY_SYS_READ, place);
+    if (result < 0)
+        return result;
     struct watcher *watcher = *place;
     struct side *side = write ? &watcher->writer : &watcher->reader;
     bool fresh = !side->wanted;
@@ -145,7 +155,7 @@ static int add(cosy_loop *loop, int fd, cosy_callback callback, void *arg, bool 
     cosy_handle_init(&side->handle, callback, arg);
     side->context = cosy_context_slot_copy(*cosy_context_here());
     side->wanted = true;
-    int result = fresh ? loop->sys->ops->rewatch(loop->sys, watcher->id, wanted_events(watcher)) : 0;
+    result = fresh ? loop->sys->ops->rewatch(loop->sys, watcher->id, wanted_events(watcher)) : 0;
     if (result < 0) {
         side_clear(side);
         update(loop, place);

@@ -16,11 +16,26 @@ void cosy_waker_close(struct cosy_waker *waker)
     waker->fd = -1;
 }
 
-static int write_one(struct cosy_waker *waker)
+static int write_one(int fd)
 {
     uint64_t one = 1;
-    int result = sys_write(waker->fd, &one, sizeof one);
+    int result = sys_write(fd, &one, sizeof one);
     return result >= 0 || result == -EAGAIN ? 0 : result; /* EAGAIN: full, and so readable */
+}
+
+static int write_surely(int fd)
+{
+    int error = write_one(fd);
+    return likely(!error) ? 0 : write_one(fd); /* once more: other wakes may rely on this write already */
+}
+
+static int write_where_needed(struct cosy_waker *waker, unsigned state)
+{
+    bool outside = state & COSY_WAKER_EMBEDDED;
+    bool inside = state & COSY_WAKER_SLEEPING && !(outside && waker->outside == waker->fd);
+    int error = inside ? write_surely(waker->fd) : 0;
+    int outside_error = outside ? write_surely(waker->outside) : 0;
+    return error ? error : outside_error;
 }
 
 int cosy_waker_wake(struct cosy_waker *waker)
@@ -29,9 +44,7 @@ int cosy_waker_wake(struct cosy_waker *waker)
     if (old == 0 || old & COSY_WAKER_PENDING)
         return 0;
     int saved = errno;
-    int error = write_one(waker);
-    if (unlikely(error)) /* once more: other wakes may have relied on this write already */
-        error = write_one(waker);
+    int error = write_where_needed(waker, old);
     if (unlikely(error)) { /* let the next wake try, unless the sleeper is gone */
         unsigned stuck = old | COSY_WAKER_PENDING;
         atomic_compare_exchange_strong(&waker->state, &stuck, old);
@@ -52,8 +65,10 @@ bool cosy_waker_awake(struct cosy_waker *waker)
     return atomic_fetch_and(&waker->state, COSY_WAKER_EMBEDDED) & COSY_WAKER_PENDING;
 }
 
-int cosy_waker_embed(struct cosy_waker *waker)
+int cosy_waker_embed(struct cosy_waker *waker, int outside)
 {
+    waker->outside = outside;
     unsigned old = atomic_fetch_or(&waker->state, COSY_WAKER_EMBEDDED);
-    return old == COSY_WAKER_PENDING ? write_one(waker) : 0; /* pending, and nothing was written for it */
+    bool unseen = old & COSY_WAKER_PENDING && !(old & COSY_WAKER_EMBEDDED);
+    return unseen ? write_surely(outside) : 0;
 }

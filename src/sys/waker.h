@@ -14,7 +14,8 @@
 #include "../base/base.h"
 
 struct cosy_waker {
-    int fd; /* nonblocking eventfd; readable, in the manner of an edge, after each write */
+    int fd;      /* nonblocking eventfd; readable, in the manner of an edge, after each write */
+    int outside; /* what is written as well once EMBEDDED is set; may be the same */
     atomic_uint state;
 };
 
@@ -29,8 +30,8 @@ int cosy_waker_wake(struct cosy_waker *waker);
 bool cosy_waker_sleep(struct cosy_waker *waker);
 bool cosy_waker_awake(struct cosy_waker *waker);
 
-/* From now on each first wake writes, because a foreign loop sleeps on the descriptor. */
-int cosy_waker_embed(struct cosy_waker *waker);
+/* From now on each first wake also writes to this eventfd, because a foreign loop sleeps on it. */
+int cosy_waker_embed(struct cosy_waker *waker, int outside);
 
 enum { COSY_WAKER_PENDING = 1, COSY_WAKER_SLEEPING = 2, COSY_WAKER_EMBEDDED = 4 };
 

@@ -113,10 +113,22 @@ static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block
     return (cosy_fn_)(uintptr_t)(entries[kind] + 16 * slot);
 }
 
+static inline cosy_fn_ fill_inline(struct cosy_task *object, cosy_fn_ fn, unsigned slot)
+{
+    struct cosy_capture_state *state = &cosy_capture_state;
+    object->start = (void *)(uintptr_t)fn;
+    object->future.node.flags = FLAG_ARGS;
+    state->slots[slot] = (struct cosy_capture *)(void *)object;
+    state->used |= 1u << slot;
+    return (cosy_fn_)(uintptr_t)(cosy_capture_inline_entries + 16 * slot);
+}
+
 static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn_ fn)
 {
     unsigned slot = (unsigned)__builtin_ctz(~cosy_capture_state.used);
     struct cosy_task *object = slot < COSY_CAPTURE_SLOTS ? object_for(site) : NULL;
+    if (object && site->capture == COSY_CAPTURE_INLINE)
+        return fill_inline(object, fn, slot);
     struct cosy_capture *block = object ? block_take(site->capture) : NULL;
     if (block)
         return fill(object, block, fn, site->capture, slot);
@@ -130,8 +142,9 @@ static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn
 cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
 {
     struct cosy_task *object = cosy_object_pool.free;
-    struct cosy_capture *block = pools[site->capture];
-    if (unlikely(!object || !block || cosy_origin_depth > 0 || cosy_capture_state.used == (1u << COSY_CAPTURE_SLOTS) - 1))
+    bool inlined = likely(site->capture == COSY_CAPTURE_INLINE);
+    struct cosy_capture *block = inlined ? NULL : pools[site->capture];
+    if (unlikely(!object || (!block && !inlined) || cosy_origin_depth > 0 || cosy_capture_state.used == (1u << COSY_CAPTURE_SLOTS) - 1))
         return begin_unusually(site, fn);
     cosy_object_take(object);
     object->future.node.state = STATE_CREATED;
@@ -139,6 +152,8 @@ cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
     object->future.loop = cosy_thread_.loop;
     object->site = site;
     object->stack_class = COSY_STACK_CLASS_DEFAULT;
+    if (inlined)
+        return fill_inline(object, fn, (unsigned)__builtin_ctz(~cosy_capture_state.used));
     pools[site->capture] = (struct cosy_capture *)(void *)block->object;
     return fill(object, block, fn, site->capture, (unsigned)__builtin_ctz(~cosy_capture_state.used));
 }
@@ -228,6 +243,10 @@ void cosy_capture_discard(struct cosy_task *object)
         cosy_heap_free(object->start);
     else if (cosy_capture_kind(flags))
         block_give(cosy_capture_kind(flags), object->start);
-    object->future.node.flags = (uint16_t)(flags & ~(FLAG_CAPTURE | FLAG_BLOCK));
+    if (flags & FLAG_ARGS) {
+        object->future.error = NULL;
+        object->scope = NULL;
+    }
+    object->future.node.flags = (uint16_t)(flags & ~(FLAG_CAPTURE | FLAG_BLOCK | FLAG_ARGS));
     object->start = NULL;
 }

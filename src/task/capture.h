@@ -8,9 +8,10 @@
 
 #include "task.h"
 
-/* Three sizes of block: integers only (six registers), light (also four vector registers and 32 bytes of stack: any two
+/* Up to three integer arguments lie in the object itself. Else a block of one of three sizes: integers only (six registers), light (also four vector registers and 32 bytes of stack: any two
  * arguments), wide (everything). A site knows which it needs: call.h. */
-enum { COSY_CAPTURE_NONE, COSY_CAPTURE_INTEGERS, COSY_CAPTURE_LIGHT, COSY_CAPTURE_WIDE, COSY_CAPTURE_KINDS };
+enum { COSY_CAPTURE_NONE, COSY_CAPTURE_INTEGERS, COSY_CAPTURE_LIGHT, COSY_CAPTURE_WIDE, COSY_CAPTURE_KINDS,
+       COSY_CAPTURE_INLINE = COSY_CAPTURE_KINDS };
 static inline unsigned cosy_capture_kind(unsigned flags) { return (flags & FLAG_CAPTURE) / 64; }
 
 struct cosy_capture {
@@ -32,13 +33,22 @@ __attribute__((visibility("hidden")));
 _Static_assert(offsetof(struct cosy_capture_state, captured) == 128, "known to capture_*.S");
 _Static_assert(offsetof(struct cosy_capture_state, slot) == 136, "known to capture_*.S");
 
-extern cosy_hidden const char cosy_capture_integers_entries[], cosy_capture_light_entries[], cosy_capture_wide_entries[]; /* 16 bytes each */
+_Static_assert(offsetof(struct cosy_task, future.result) == 40 && offsetof(struct cosy_task, scope) == 120 &&
+                   offsetof(struct cosy_task, future.error) == 48,
+               "known to capture_*.S");
+extern cosy_hidden const char cosy_capture_inline_entries[], cosy_capture_integers_entries[], cosy_capture_light_entries[], cosy_capture_wide_entries[]; /* 16 bytes each */
 size_t cosy_capture_bytes(unsigned kind); /* of a block */
 void cosy_capture_pools_trim(size_t keep); /* frees unused blocks beyond this many of each kind */
 
 /* coro.c: how many places of its making each new coroutine records, and the recording. */
 extern __thread int cosy_origin_depth;
 void cosy_record_origin(struct cosy_task *object);
+
+cosy_hidden void cosy_capture_nothing(void);
+cosy_hidden int64_t cosy_capture_replay_inline(struct cosy_task *object, void *fn);
+cosy_hidden int64_t cosy_capture_replay_integers(void *block);
+cosy_hidden int64_t cosy_capture_replay_light(void *block);
+cosy_hidden int64_t cosy_capture_replay_wide(void *block);
 
 /* A coroutine without its call. */
 struct cosy_task *cosy_object_for(const struct cosy_site_ *site);
@@ -51,7 +61,7 @@ static inline struct cosy_task *cosy_captured_object(void)
         return NULL;
     state->captured = NULL;
     state->used &= ~(1u << state->slot);
-    return block->object;
+    return likely((uintptr_t)block & 1) ? (struct cosy_task *)((uintptr_t)block - 1) : block->object;
 }
 
 /* Result registers hold rubbish above the function's own type; code: struct cosy_site_. */
@@ -83,15 +93,17 @@ int64_t cosy_capture_call_captured(struct cosy_task *object, void *start);
 static inline int64_t cosy_capture_call(struct cosy_task *object, void *start)
 {
     uint8_t code = object->site->result;
-    int64_t value = likely(!(object->future.node.flags & (FLAG_CAPTURE | FLAG_BLOCK)))
-                        ? ((int64_t(*)(void))(uintptr_t)start)()
-                        : cosy_capture_call_captured(object, start);
+    unsigned flags = object->future.node.flags;
+    int64_t value;
+    if (likely(!(flags & (FLAG_CAPTURE | FLAG_BLOCK | FLAG_ARGS))))
+        value = ((int64_t(*)(void))(uintptr_t)start)();
+    else if (likely(flags & FLAG_ARGS)) {
+        object->future.node.flags = (uint16_t)(flags & ~FLAG_ARGS);
+        value = cosy_capture_replay_inline(object, start);
+    } else
+        value = cosy_capture_call_captured(object, start);
     return likely(code == 20) ? (int32_t)value : cosy_read_result(value, code);
 }
 
-cosy_hidden void cosy_capture_nothing(void);
-cosy_hidden int64_t cosy_capture_replay_integers(void *block);
-cosy_hidden int64_t cosy_capture_replay_light(void *block);
-cosy_hidden int64_t cosy_capture_replay_wide(void *block);
 
 #endif

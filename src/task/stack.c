@@ -115,10 +115,28 @@ static struct cosy_stack_chunk *chunk_new(struct cosy_stack_pool *pool, size_t e
     return chunk;
 }
 
+/* There is always room to give every stack back: giving happens on the stack itself, which may be a tiny one. */
+static bool make_room(struct cosy_stack_pool *pool)
+{
+    if (pool->carved < pool->room)
+        return true;
+    size_t room = pool->room ? 2 * pool->room : 64;
+    char **more = cosy_heap_resize(pool->free, room * sizeof(*more));
+    if (!more)
+        return false;
+    pool->free = more;
+    pool->room = room;
+    return true;
+}
+
 static cosy_cold char *carve(struct cosy_stack_pool *pool, uint8_t stack_class)
 {
     size_t each = cosy_stack_bytes(stack_class);
     struct cosy_stack_chunk *chunk = pool->chunks;
+    if (!make_room(pool)) {
+        complain("the system has none left", each);
+        return NULL;
+    }
     if (!chunk || chunk->bytes - chunk->used < each) {
         chunk = chunk_new(pool, each);
         if (!chunk)
@@ -147,24 +165,6 @@ char *cosy_stack_take(uint8_t stack_class)
         pool->carved++;
     pool->fewest = pool->count;
     return stack;
-}
-
-static bool make_room(struct cosy_stack_pool *pool)
-{
-    size_t room = pool->room ? 2 * pool->room : 64;
-    char **more = cosy_heap_resize(pool->free, room * sizeof(*more));
-    if (!more)
-        return false;
-    pool->free = more;
-    pool->room = room;
-    return true;
-}
-
-/* Without memory to remember it the stack is lost until its chunk is unmapped: it cannot be handed out twice. */
-void cosy_stack_give_first(struct cosy_stack_pool *pool, char *stack)
-{
-    if (make_room(pool))
-        pool->free[pool->count++] = stack;
 }
 
 static int by_address(const void *a, const void *b)

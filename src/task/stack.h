@@ -9,15 +9,13 @@ struct cosy_stack_chunk;
 /* free is a LIFO of stacks: [0, cold) have given their pages back to the kernel, [cold, count) are warm. */
 struct cosy_stack_pool {
     char **free;
-    size_t count, cold, room;
+    size_t count, cold, room; /* room >= carved */
     size_t fewest;                   /* the smallest count of late: what was never needed */
     size_t carved;                   /* stacks that exist, free or in use */
     struct cosy_stack_chunk *chunks; /* the first one may have room left */
     size_t spare;                    /* makes it 64 bytes */
 };
 extern __thread struct cosy_stack_pool cosy_stack_pools[COSY_STACK_CLASSES] __attribute__((tls_model("initial-exec")));
-
-cosy_cold void cosy_stack_give_first(struct cosy_stack_pool *pool, char *stack); /* makes room */
 
 /* A stack that was used of late; NULL when there is none. */
 static inline char *cosy_stack_take_warm(uint8_t stack_class)
@@ -33,10 +31,7 @@ static inline char *cosy_stack_take_warm(uint8_t stack_class)
 static inline void cosy_stack_give(char *stack, uint8_t stack_class)
 {
     struct cosy_stack_pool *pool = &cosy_stack_pools[stack_class];
-    if (likely(pool->count < pool->room))
-        pool->free[pool->count++] = stack;
-    else
-        cosy_stack_give_first(pool, stack);
+    pool->free[pool->count++] = stack;
 }
 
 #endif

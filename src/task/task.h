@@ -39,6 +39,7 @@ enum {
     FLAG_BEGUN = 32,       /* owns a stack; `stack` instead of `start` is valid */
     FLAG_CAPTURE = 64 + 128, /* start: a block of captured arguments, of kind capture_kind(flags) */
     FLAG_BLOCK = 256,      /* start: a copied argument block */
+    FLAG_ARGS = 4096,      /* start: a function; its arguments lie in result, scope and error until it is called */
     FLAG_SPAWNED = 512,    /* nobody will ask: report an error at once */
     FLAG_ORIGIN = 1024,    /* extra->origin is recorded */
     FLAG_INLINE = 2048,    /* runs inside the awaiting task: cosy_await(coroutine) */

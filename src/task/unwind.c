@@ -458,6 +458,17 @@ static int functions_around(Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die *func
     return count;
 }
 
+/* With split debug information the unit only points to another file, where its functions are. */
+static Dwarf_Die body_of(Dwarf_Die *unit)
+{
+    Dwarf_Die body;
+    uint8_t type = 0;
+    memset(&body, 0, sizeof body);
+    if (dwarf_cu_info(unit->cu, NULL, &type, NULL, &body, NULL, NULL, NULL) == 0 && type == DW_UT_skeleton && body.addr)
+        return body;
+    return *unit;
+}
+
 static int call_number(Dwarf_Die *die, unsigned name)
 {
     Dwarf_Attribute attribute;
@@ -480,10 +491,12 @@ static const char *call_file(Dwarf_Die *unit, Dwarf_Die *inlined)
 static void tell_frame(struct walk *walk, uintptr_t pc, Dwfl_Module *module, uintptr_t address, const char *symbol)
 {
     struct place place = find_place(module, address);
-    Dwarf_Die functions[32];
+    Dwarf_Die functions[32], body;
     int count = 0;
-    if (place.unit)
-        count = functions_around(place.unit, address - place.bias, functions, COUNT_OF(functions));
+    if (place.unit) {
+        body = body_of(place.unit);
+        count = functions_around(&body, address - place.bias, functions, COUNT_OF(functions));
+    }
     while (count-- > 0) {
         Dwarf_Die *function = &functions[count];
         const char *name = dwarf_diename(function);
@@ -492,7 +505,7 @@ static void tell_frame(struct walk *walk, uintptr_t pc, Dwfl_Module *module, uin
             break;
         }
         found(walk, pc, name, place.file, place.line);
-        set_file(&place, call_file(place.unit, function));
+        set_file(&place, call_file(&body, function));
         place.line = call_number(function, DW_AT_call_line);
     }
     if (symbol || *place.file || !is_in_shared_library(address))

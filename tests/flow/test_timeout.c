@@ -261,17 +261,32 @@ TASK_TEST(a_limit_of_zero_does_not_swallow_an_earlier_cancel)
     return 0;
 }
 
+static int limited_at(cosy_ns when)
+{
+    cosy_timeout timeout = {0};
+    cosy_try(cosy_timeout_enter_at(&timeout, when));
+    return cosy_timeout_exit(&timeout, cosy_sleep(LONG));
+}
+
+static cosy_task *victim;
+
+static void cancel_victim(void *arg)
+{
+    (void)arg;
+    ck_assert(cosy_task_cancel(victim));
+}
+
 TASK_TEST(a_cancel_and_the_timeout_in_one_turn_is_a_cancel)
 {
     for (int cancel_first = 0; cancel_first < 2; cancel_first++) {
-        cosy_scoped(cosy_task) task = cosy_create_task(times_out);
-        let_all_run(1);
-        /* wakes exactly with the timeout of `task`, one way or the other round */
-        if (simulated())
-            ck_assert_int_eq(cosy_sleep(COSY_MS(1) - (cancel_first ? 1 : 0)), 0);
-        ck_assert_int_eq(cosy_task_cancel(task), 1);
-        ck_assert_int_eq(cosy_await(task), -ECANCELED);
-        ck_assert(cosy_task_cancelled(task));
+        cosy_ns when = now() + COSY_MS(2);
+        victim = cosy_create_task(limited_at, when);
+        if (!cancel_first)
+            let_all_run(1);
+        ck_assert_int_eq(cosy_call_at(loop_now(), when, cancel_victim, NULL, NULL), 0);
+        ck_assert_int_eq(cosy_await(victim), -ECANCELED);
+        ck_assert(cosy_task_cancelled(victim));
+        cosy_task_drop(victim);
     }
     return 0;
 }

@@ -431,17 +431,18 @@ START_TEST(five_hundred_descriptors)
         ck_assert_int_eq(cosy_add_reader(loop, fds[i], count, &ran[i]), 0);
     }
     ck_assert_uint_eq(stats_of(loop).watchers, MANY);
-    for (int turns = 0; turns < 20; turns++)
+    int least = is_sim(loop) ? 1 : 6; /* there the order is drawn, here it goes round */
+    for (int turns = 0; turns < 40; turns++)
         turn(loop);
     for (int i = 0; i < MANY; i++) /* each got its turns, though all were ready all the time */
-        ck_assert_msg(ran[i] >= 3, "descriptor %d was called %d times in 20 turns", i, ran[i]);
+        ck_assert_msg(ran[i] >= least, "descriptor %d was called %d times in 40 turns", i, ran[i]);
     for (int i = 0; i < MANY; i += 2)
         ck_assert_int_eq(cosy_remove_reader(loop, fds[i]), 1);
     memset(ran, 0, sizeof ran);
-    for (int turns = 0; turns < 10; turns++)
+    for (int turns = 0; turns < 40; turns++)
         turn(loop);
     for (int i = 0; i < MANY; i++)
-        ck_assert(i % 2 ? ran[i] >= 2 : ran[i] == 0);
+        ck_assert(i % 2 ? ran[i] >= least : ran[i] == 0);
     cosy_loop_free(loop);
     for (int i = 0; i < MANY; i++)
         close(fds[i]);

@@ -255,7 +255,7 @@ static int epoll_wake(struct cosy_sys *sys)
 static int epoll_poll_fd(struct cosy_sys *sys)
 {
     struct epoll *self = epoll_of(sys);
-    int error = cosy_waker_embed(&self->waker);
+    int error = cosy_waker_embed(&self->waker, self->waker.fd);
     return error ? error : self->fd;
 }
 

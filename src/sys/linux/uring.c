@@ -182,6 +182,11 @@ static bool has_completions(struct uring *self)
     return io_uring_cq_ready(&self->ring) != 0;
 }
 
+static bool worth_a_look(struct uring *self)
+{
+    return has_completions(self) || has_kernel_work(self) || cosy_waker_pending(&self->waker);
+}
+
 static int enter_if_needed(struct uring *self)
 {
     return hand_over(&self->ring) || has_kernel_work(self) ? enter(self, 0, 0) : 0;
@@ -189,7 +194,8 @@ static int enter_if_needed(struct uring *self)
 
 /* ---- telling a foreign loop ---- */
 
-/* The ring's own descriptor will not do: put-off work (DEFER_TASKRUN) does not wake who sleeps in poll(2) on it. */
+/* The ring's own descriptor will not do: put-off work (DEFER_TASKRUN) does not wake who sleeps in poll(2) on it.
+ * Wakes write to it themselves, since the kernel forwards no write from one eventfd to another. */
 static int start_notifying(struct uring *self)
 {
     if (self->notify_fd < 0) {
@@ -207,7 +213,7 @@ static void update_notification(struct uring *self)
 {
     uint64_t count, one = 1;
     sys_read(self->notify_fd, &count, sizeof count);
-    if (has_completions(self) || has_kernel_work(self))
+    if (worth_a_look(self))
         sys_write(self->notify_fd, &one, sizeof one);
 }
 
@@ -215,12 +221,15 @@ static void update_notification(struct uring *self)
 /* valgrind (3.19) lets no other thread run while one is in io_uring_enter: sleep in poll(2) instead, which it knows. */
 static int sleep_for_completion(struct uring *self, cosy_ns left)
 {
-    int error = RUNNING_ON_VALGRIND ? start_notifying(self) : 0;
-    if (!RUNNING_ON_VALGRIND || error)
-        return error ? error : enter(self, 1, left);
-    error = enter(self, 0, 0);
+    if (!RUNNING_ON_VALGRIND)
+        return enter(self, 1, left);
+    int error = start_notifying(self);
+    if (!error)
+        error = cosy_waker_embed(&self->waker, self->notify_fd);
+    if (!error)
+        error = enter(self, 0, 0);
     update_notification(self);
-    if (error || has_completions(self))
+    if (error || worth_a_look(self))
         return error;
     cosy_ns ms = left / 1000000 + 1;
     struct pollfd notified = {.fd = self->notify_fd, .events = POLLIN};
@@ -574,11 +583,6 @@ static int uring_unwatch(struct cosy_sys *sys, uint64_t id)
     return 0;
 }
 
-static bool worth_a_look(struct uring *self)
-{
-    return has_completions(self) || has_kernel_work(self) || cosy_waker_pending(&self->waker);
-}
-
 static int spin(struct uring *self, cosy_ns until)
 {
     int error = hand_over(&self->ring) ? enter(self, 0, 0) : 0;
@@ -661,7 +665,7 @@ static int uring_poll_fd(struct cosy_sys *sys)
     if (!error)
         error = start_notifying(self);
     if (!error)
-        error = cosy_waker_embed(&self->waker);
+        error = cosy_waker_embed(&self->waker, self->notify_fd);
     if (error)
         return error;
     self->embedded = true;
