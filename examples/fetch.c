@@ -32,3 +32,8 @@ cosy_async static int amain(void)
 }
 
 int main(void) { return cosy_main(amain); }                     /* asyncio.run(main()) */
+
+/* Output:
+ * Alice Alice Alice
+ * Email sent to user 1
+ */

@@ -67,7 +67,8 @@ class Header:
             self.source = file.read()
         self.comment = ""
         self.groups = []
-        self.marks = {}  # name of a function, private ones too: what marks its declaration carries
+        self.marks = {}  # name of a function, private ones too: what marks its declaration carries; of all headers
+        self.macros = {}  # name of a macro, private ones too: its item; of all headers
         read_header(self)
 
     @property
@@ -186,6 +187,7 @@ def read_header(header):
         elif kind == "directive":
             macro = read_macro(header, text, line)
             if macro:
+                header.macros[macro.name] = macro
                 tail = re.search(r"/\*.*?\*/\s*$", text, re.S)
                 add(macro)
                 if tail:
@@ -200,6 +202,11 @@ def read_headers(folder):
     rooms = os.path.join(folder, "cosy")
     umbrella = Header(os.path.join(folder, "cosy.h"))
     headers = {name[:-2]: Header(os.path.join(rooms, name)) for name in os.listdir(rooms) if name.endswith(".h")}
+    for share in ("marks", "macros"):
+        everything = {}
+        for header in headers.values():
+            everything.update(getattr(header, share))
+            setattr(header, share, everything)
     order = re.findall(r'#include "cosy/(\w+)\.h"', umbrella.source)
     return umbrella, [headers[name] for name in order if name in headers], sorted(set(headers) - set(order))
 
@@ -240,8 +247,9 @@ def summary_of(group):
     sentence = re.match(r"(.*?[^.])(?:\.(?=\s|$)|$)", text)
     text = sentence.group(1) if sentence else text
     for mark in (": ", "; ", " (", ", "):
-        if len(text) > SUMMARY_MAX and mark in text:
-            text = text[:text.index(mark)]
+        cut = text.split(mark)[0]
+        if len(text) > SUMMARY_MAX and cut.count("(") == cut.count(")") and cut.count('"') % 2 == 0:
+            text = cut
     if re.match(r"[A-Z][a-z]|A ", text):
         text = text[0].lower() + text[1:]
     return text
@@ -266,11 +274,18 @@ def synopsis_of(item, group):
     return [item.name + (item.parameters or "")]
 
 
-def called_by(item, header):
-    """The functions behind a macro, by name; a function stands for itself."""
+def called_by(item, header, seen=()):
+    """The private functions behind a macro, through other macros too; a function stands for itself."""
     if item.kind == "function":
         return [item.name]
-    return [name for name in re.findall(r"\bcosy_\w+_\b", item.text) if name in header.marks]
+    names = []
+    for name in re.findall(r"\b(?:cosy|COSY)_\w+_\b", item.text):
+        inner = header.macros.get(name) or header.macros.get(name + "1_")  # pasted together with a count
+        if name in header.marks:
+            names.append(name)
+        elif inner and name not in seen:
+            names += called_by(inner, header, seen + (name,))
+    return names
 
 
 def marks_of(item, header):
@@ -344,7 +359,7 @@ class Roff:
     def words(self, text):
         text = re.sub(r"`([^`]*)`", "\\1", text)
         text = escape(" ".join(text.split()))
-        self.lines.append(re.sub(r"\b(?:cosy|COSY)[_-]\w+", self.reference, text))
+        self.lines.append(re.sub(r"\b(?:cosy|COSY)[_-]\w+(?!\w|\(\w)", self.reference, text))
 
     def text(self, text):
         """Paragraphs, lists and code."""
@@ -459,7 +474,8 @@ def function_page(header, group, version, known):
         page.code(type_lines(types))
     write_context(page, header, group)
     mentioned = [name for name in re.findall(r"\b(?:cosy|COSY)_\w+", group.comment) if name in known]
-    page.see_also([header.page] + mentioned + neighbours(header, group))
+    own = {item.name for item in items}
+    page.see_also([header.page] + [name for name in mentioned if name not in own] + neighbours(header, group))
     return page.result()
 
 

@@ -24,11 +24,13 @@ static cosy_handle *new_handles(long count, cosy_callback callback)
     return handles;
 }
 
+static cosy_ns now; /* on the loop's clock, read once per batch: deadlines are given as points in time */
+
 static void start(cosy_handle *handle, uint64_t first, uint64_t i, uint64_t spread)
 {
-    int r = cosy_handle_start_later(loop, handle, (cosy_ns)(first + bench_spread(i, spread)));
+    int r = cosy_handle_start_at(loop, handle, now + (cosy_ns)(first + bench_spread(i, spread)));
     if (r < 0) {
-        fprintf(stderr, "cosy_handle_start_later: %s\n", cosy_strerror(r));
+        fprintf(stderr, "cosy_handle_start_at: %s\n", cosy_strerror(r));
         exit(1);
     }
 }
@@ -41,6 +43,7 @@ static void start_far(cosy_handle *handle, uint64_t i)
 static void churn(cosy_handle *batch, long size, uint64_t seed)
 {
     for (long done = 0; done < size; done += BENCH_CANCEL_BATCH) {
+        now = cosy_loop_time(loop);
         for (int i = 0; i < BENCH_CANCEL_BATCH; i++)
             start_far(&batch[i], seed++);
         for (int i = 0; i < BENCH_CANCEL_BATCH; i++)
@@ -55,6 +58,7 @@ int cosy_timer_cancel_row(const char *name, long size)
     if (cosy_loop_new(&loop) < 0)
         return 1;
     cosy_handle *handles = new_handles(live, never), *batch = new_handles(BENCH_CANCEL_BATCH, never);
+    now = cosy_loop_time(loop);
     for (long i = 0; i < live; i++)
         start_far(&handles[i], (uint64_t)i);
     if (bench_warms_up())
@@ -73,6 +77,7 @@ static double fire_all(cosy_handle *handles, long size)
     fired = 0;
     expected = size;
     double from = bench_cpu_ns();
+    now = cosy_loop_time(loop);
     for (long i = 0; i < size; i++)
         start(&handles[i], BENCH_FIRE_FIRST_NS, (uint64_t)i, BENCH_FIRE_SPREAD_NS);
     bench_sleep_until_all_due(bench_wall_ns());

@@ -60,7 +60,7 @@ int cosy_coro_send(cosy_coro *coro, int64_t value, int64_t *ret_value);
  * once with it. -EINVAL for code 0. */
 int cosy_coro_throw(cosy_coro *coro, int code, int64_t *ret_value);
 
-/* Ends it: a suspended one sees -COSY_EGENEXIT from cosy_suspend and should clean up and return. Frees it on every path: do not use
+/* Ends a coroutine: a suspended one sees -COSY_EGENEXIT from cosy_suspend and should clean up and return. Frees it on every path: do not use
  * it again. 0; -COSY_EIGNOREDCLOSE when it suspended again (its stack is dropped as it stands); -COSY_ERUNNING from inside. NULL is
  * fine. */
 int cosy_coro_close(cosy_coro *coro);
@@ -82,7 +82,7 @@ struct cosy_coro_info {
 };
 int cosy_coro_info(const cosy_coro *coro, struct cosy_coro_info *ret_info);
 
-/* Writes "<coroutine fetch_user suspended at 0x... created at main.c:12>" as snprintf does. */
+/* Writes "<coroutine fetch_user suspended, created at main.c:12 in amain>", and returns what snprintf does. */
 int cosy_coro_repr(const cosy_coro *coro, char *text, size_t size);
 
 /* A weak reference: does not keep a coroutine or task alive and is safe to ask after its end (Python's weakref). */

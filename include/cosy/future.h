@@ -42,7 +42,7 @@ int cosy_future_set_error(cosy_future *future, int code, const char *message, ..
 /* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done. */
 bool cosy_future_cancel(cosy_future *future);
 
-/* Whether it has ended, in whatever way; whether it was cancelled. NULL: false. */
+/* Whether a future has ended, in whatever way; whether it was cancelled. NULL: false. */
 bool cosy_future_done(const cosy_future *future);
 bool cosy_future_cancelled(const cosy_future *future);
 
@@ -50,7 +50,7 @@ bool cosy_future_cancelled(const cosy_future *future);
  * -COSY_EINVALIDSTATE while it is pending. Looking at an error marks it as seen. */
 int cosy_future_result(cosy_future *future, int64_t *ret_result);
 
-/* The negative error that it ended with, 0 when it ended well; else as cosy_future_result. */
+/* The negative error that a future ended with, 0 when it ended well; else as cosy_future_result. */
 int cosy_future_error(cosy_future *future);
 /* The error's message, "" when there is none; valid as long as the future. */
 const char *cosy_future_error_message(cosy_future *future);
@@ -62,7 +62,7 @@ int cosy_future_add_done_callback(cosy_future *future, cosy_done_callback callba
 /* Takes back every such registration that has not been queued yet; returns how many. */
 int cosy_future_remove_done_callback(cosy_future *future, cosy_done_callback callback, void *arg);
 
-/* The loop that it belongs to; borrowed. */
+/* The loop that a future belongs to; borrowed. */
 cosy_loop *cosy_future_loop(const cosy_future *future);
 
 #ifdef __cplusplus

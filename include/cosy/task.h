@@ -185,15 +185,15 @@ void cosy_task_site(const cosy_task *task, const char **ret_file, unsigned *ret_
 uint64_t cosy_task_parent_id(const cosy_task *task); /* of the task that made it; 0: none */
 /* What a task is and does, for debuggers: see cosy_coro_info. 0, -EINVAL for NULL. */
 int cosy_task_info(const cosy_task *task, struct cosy_coro_info *ret_info);
-/* The stack's size in bytes, and (debug mode) how much of it was ever used; 0 = not known. */
+/* The size of the task's stack in bytes, whether it has begun or not. */
 size_t cosy_task_stack_size(const cosy_task *task);
 
 /* A weak reference to a task, and the task again while there is one (cosy_weak). */
 cosy_weak cosy_task_weak(const cosy_task *task);
 cosy_task *cosy_weak_task(cosy_weak weak); /* a new reference, or NULL when it is gone */
 
-/* The unfinished tasks of a loop (NULL: the running one), in the order of creation: up to `room` borrowed references into tasks (NULL with
- * room 0: only count). Returns how many there are. */
+/* The unfinished tasks of a loop, or of the running one for NULL, in the order of creation. Writes up to `room` borrowed
+ * references into `tasks` (NULL with room 0: only counts) and returns how many there are. */
 size_t cosy_all_tasks(cosy_loop *loop, cosy_task **tasks, size_t room);
 
 /* Runs fn(arg) on the loop's roomy stack and returns: for library calls that are too deep for a small task's. fn must not suspend. */

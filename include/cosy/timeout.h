@@ -81,7 +81,9 @@ struct cosy_timeout_block_ {
 cosy_async int cosy_timeout_block_open_(struct cosy_timeout_block_ *block, cosy_ns delay);
 cosy_async void cosy_timeout_block_close_(struct cosy_timeout_block_ *block);
 
-/* In such a block: err = call; a negative one leaves the block. */
+/*     cosy_check(err, call);
+ *
+ * In a COSY_TIMEOUT block: err = call; a negative one leaves the block. */
 #define cosy_check(err, call)                                                                                  \
     if (((err) = (call)) < 0) {                                                                                \
         (err) = cosy_traced_(COSY_PLACE_, (err));                                                              \

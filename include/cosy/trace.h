@@ -39,7 +39,9 @@ struct cosy_place_ {
 #define cosy_fail(code, ...) cosy_fail_(COSY_PLACE_, (code), __VA_ARGS__)
 int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
-/* Evaluates a call; a negative result is returned from the enclosing function, with this place noted. Else its value. */
+/*     cosy_try(call)
+ *
+ * Evaluates a call; a negative result is returned from the enclosing function, with this place noted. Else its value. */
 #define cosy_try(call) COSY_TRY_(call, COSY_CAT_TRY_(cosy_try_, __COUNTER__))
 #define COSY_CAT_TRY_(a, b) COSY_CAT_TRY_2_(a, b)
 #define COSY_CAT_TRY_2_(a, b) a##b
@@ -55,8 +57,8 @@ int cosy_traced_(const struct cosy_place_ *place, int code) __attribute__((cold)
 /* The message of the latest failure here with this (negative) code, "" when it had none. Valid until the next failure. */
 const char *cosy_error_message(int code);
 
-/* Writes "no user 7 (EINVAL)" and the async traceback of the latest failure here with this (negative) code, as an unhandled
- * error is shown. Any stack size: it runs on the loop's stack. */
+/* Writes the async traceback and the message of the latest failure here with this (negative) code, "EINVAL: no user 7", as
+ * an unhandled error is shown. Any stack size: it runs on the loop's stack. */
 void cosy_print_error(FILE *stream, int code);
 
 /* Writes the tree of this thread's live tasks: name, state, what each waits for and where (file:line of each frame), since

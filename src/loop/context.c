@@ -129,10 +129,14 @@ void *cosy_contextvar_get(const cosy_contextvar *var)
     return entry ? entry->value : var->fallback;
 }
 
-/* What a token remembers its context by: a shared context's address, else the slot's own. Never 0. */
+/* What a token remembers its context by: a shared context's address, else the slot's own; where callbacks follow one
+ * another in one slot, their number too. Never 0. */
 static uint64_t identity(uintptr_t *slot)
 {
-    return *slot != 0 && !(*slot & 1) ? (uint64_t)*slot : (uint64_t)(uintptr_t)slot;
+    if (*slot != 0 && !(*slot & 1))
+        return (uint64_t)*slot;
+    uint64_t place = (uint64_t)(uintptr_t)slot;
+    return slot == &cosy_thread_.context ? (place ^ cosy_thread_.callback * UINT64_C(0x9e3779b97f4a7c15)) | 1 : place;
 }
 
 int cosy_contextvar_set(const cosy_contextvar *var, void *value, cosy_contexttoken *token)

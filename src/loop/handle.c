@@ -60,7 +60,8 @@ static int check_loop(const cosy_loop *loop)
         return -EINVAL;
     if (unlikely(loop->closed))
         return -COSY_ECLOSED;
-    if (unlikely(loop->debug) && loop->running && !pthread_equal(loop->thread, pthread_self())) {
+    if (unlikely(loop->debug) && atomic_load_explicit(&loop->running, memory_order_acquire) &&
+        !pthread_equal(loop->thread, pthread_self())) {
         cosy_log(COSY_LOG_ERROR, "cosy: non-thread-safe operation: a loop was used from a thread that is not its own; "
                                  "use cosy_call_soon_threadsafe");
         return -COSY_ETHREAD;
@@ -268,7 +269,9 @@ void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node)
     bool owned = handle->node_.flags & OWNED;
     if (likely(state_change(handle, QUEUED, owned ? RUNNING : IDLE))) {
         uintptr_t outer = cosy_thread_.context;
+        uint64_t outer_callback = cosy_thread_.callback;
         cosy_thread_.context = handle->context_;
+        cosy_thread_.callback = ++cosy_thread_.callbacks;
         handle->context_ = 0;
         if (unlikely(loop->debug))
             call_and_time(loop, handle->callback_, handle->arg_);
@@ -276,6 +279,7 @@ void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node)
             handle->callback_(handle->arg_);
         cosy_context_slot_clear(&cosy_thread_.context);
         cosy_thread_.context = outer;
+        cosy_thread_.callback = outer_callback;
         if (owned)
             state_change(handle, RUNNING, DONE);
     }

@@ -12,6 +12,7 @@
 
 /* How long work may go on without a look at the kernel, and how many turns without a look at the clock. */
 enum { LOOK_AT_KERNEL_NS = 20000, QUICK_STRIDE_NS = 4000, STRIDE_MAX = 63, EVENTS = 128 };
+enum { DUE_KEPT = 65536 }; /* a larger array of due timers is not kept */
 
 struct cosy_loop_hooks cosy_loop_hooks;
 cosy_node_runner cosy_node_runners[COSY_NODE_KINDS] = {[COSY_NODE_HANDLE] = cosy_handle_run};
@@ -118,6 +119,10 @@ int cosy_loop_close(cosy_loop *loop)
     discard_queued(loop);
     for (struct cosy_timed_node *timed; (timed = pop_timer(loop, COSY_NEVER));)
         discard(loop, &timed->node);
+    for (size_t i = 0; i < loop->due_count; i++)
+        if (loop->due[i])
+            discard(loop, loop->due[i]);
+    cosy_heap_free(loop->due);
     cosy_signals_close(loop);
     cosy_watchers_close(loop);
     cosy_timers_free(loop->timers);
@@ -149,8 +154,12 @@ const char *cosy_loop_backend_name(const cosy_loop *loop) { return loop->closed 
 
 /* ---- one turn ---- */
 
+static bool take_back_due(struct cosy_loop *loop, struct cosy_node_ *node);
+
 bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node)
 {
+    if (take_back_due(loop, node))
+        return true;
     if (cosy_ready_empty(loop))
         return false;
     for (struct cosy_node_ **place = &loop->head; ; place = &(*place)->next) {
@@ -175,6 +184,7 @@ static bool may_skip_kernel(struct cosy_loop *loop)
         return false;
     if (loop->skip > 0) {
         loop->skip--;
+        cosy_inbox_drain(loop); /* other threads are heard in each turn: that takes a memory read */
         return true;
     }
     const struct cosy_sys_ops *ops = loop->sys->ops;
@@ -239,13 +249,72 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     return n < 0 ? n : 0;
 }
 
-static void queue_due_timers(struct cosy_loop *loop)
+static bool due_has_room(struct cosy_loop *loop)
 {
+    if (likely(loop->due_count < loop->due_room))
+        return true;
+    size_t room = loop->due_room ? 2 * loop->due_room : 64;
+    struct cosy_node_ **more = cosy_heap_resize(loop->due, room * sizeof(*more));
+    if (!more)
+        return false;
+    loop->due = more;
+    loop->due_room = room;
+    return true;
+}
+
+/* Without memory for the array, a timer goes to the queue: the order is the same while none is in the array. */
+static void collect_due_timers(struct cosy_loop *loop)
+{
+    bool listed = false;
     for (struct cosy_timed_node *timed; (timed = pop_timer(loop, loop->now));) {
         if (timed->node.kind == COSY_NODE_HANDLE)
             timed->node.state = 1; /* handle.c: QUEUED */
-        cosy_ready_append(loop, &timed->node);
+        listed = listed || (!due_has_room(loop) && loop->due_count == 0);
+        if (listed)
+            cosy_ready_append(loop, &timed->node);
+        else if (due_has_room(loop))
+            loop->due[loop->due_count++] = &timed->node;
+        else {
+            /* one too many: it is first in the next turn */
+            if (cosy_timers_add(loop->timers, &timed->timer, timed->timer.when) < 0)
+                cosy_ready_append(loop, &timed->node);
+            else if (timed->node.kind == COSY_NODE_HANDLE)
+                timed->node.state = 2; /* handle.c: TIMED */
+            return;
+        }
     }
+}
+
+static void run_due_timers(struct cosy_loop *loop)
+{
+    enum { AHEAD = 12 };
+    for (loop->due_run = 0; loop->due_run < loop->due_count; loop->due_run++) {
+        struct cosy_node_ *node = loop->due[loop->due_run];
+        if (loop->due_run + AHEAD < loop->due_count) {
+            struct cosy_node_ *later = loop->due[loop->due_run + AHEAD];
+            __builtin_prefetch(later, 1);
+            __builtin_prefetch((char *)later + 64, 1);
+        }
+        loop->due[loop->due_run] = NULL;
+        if (node)
+            cosy_node_runners[node->kind](loop, node);
+    }
+    loop->due_count = 0;
+    if (unlikely(loop->due_room > DUE_KEPT)) {
+        cosy_heap_free(loop->due);
+        loop->due = NULL;
+        loop->due_room = 0;
+    }
+}
+
+static bool take_back_due(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    for (size_t i = loop->due_run; i < loop->due_count; i++)
+        if (loop->due[i] == node) {
+            loop->due[i] = NULL;
+            return true;
+        }
+    return false;
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -289,7 +358,7 @@ static void shuffle_tasks(struct cosy_loop *loop)
 
 static int run_batch(struct cosy_loop *loop)
 {
-    if (cosy_ready_empty(loop))
+    if (cosy_ready_empty(loop) && loop->due_count == 0)
         return 0;
     if (unlikely(loop->shuffle))
         shuffle_tasks(loop);
@@ -297,8 +366,11 @@ static int run_batch(struct cosy_loop *loop)
     cosy_ready_append(loop, &loop->marker.node);
     for (;;) {
         struct cosy_node_ *node = cosy_ready_take(loop);
-        if (node == &loop->marker.node)
+        if (node == &loop->marker.node) {
+            if (loop->due_count > 0)
+                run_due_timers(loop);
             return 1;
+        }
         cosy_node_runners[node->kind](loop, node);
     }
 }
@@ -317,7 +389,7 @@ static int turn(struct cosy_loop *loop, cosy_ns limit)
         int result = ask_kernel(loop, deadline);
         if (result < 0)
             return result;
-        queue_due_timers(loop);
+        collect_due_timers(loop);
     }
     int ran = run_batch(loop);
     return loop->fatal ? loop->fatal : ran;

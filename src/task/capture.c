@@ -134,7 +134,7 @@ static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn
         return fill(object, block, fn, site->capture, slot);
     creation_error = -ENOMEM;
     if (object)
-        cosy_object_free(object);
+        cosy_task_unref(object); /* its origin may be recorded */
     cosy_capture_state.captured = NULL;
     return cosy_capture_nothing;
 }
@@ -181,11 +181,11 @@ cosy_coro *cosy_call_block_(const struct cosy_site_ *site, int (*fn)(void *), co
     }
     struct cosy_task *object = object_for(site);
     size_t bytes = (sizeof(struct argument_block) + size + 15) / 16 * 16;
-    struct argument_block *copy = object ? cosy_heap_alloc_aligned(16, bytes) : NULL;
+    struct argument_block *copy = object && bytes > size ? cosy_heap_alloc_aligned(16, bytes) : NULL;
     if (!copy) {
         creation_error = -ENOMEM;
         if (object)
-            cosy_object_free(object);
+            cosy_task_unref(object); /* its origin may be recorded */
         return NULL;
     }
     copy->fn = fn;
@@ -213,9 +213,21 @@ struct cosy_task *cosy_coro_take(struct cosy_coro *coro, int *ret_error)
 
 /* ---- calling ---- */
 
-/* The block moves to the task's own stack, so that nothing is left to free if the task is abandoned. */
+enum { BLOCK_ON_STACK = 1024 };
+
+static int64_t call_large_block(struct argument_block *start)
+{
+    int64_t result = start->fn(start->bytes);
+    cosy_heap_free(start);
+    return result;
+}
+
+/* The block moves to the task's own stack, so that nothing is left to free if the task is abandoned; but a large one might not find
+ * room there. */
 static cosy_cold int64_t call_block(struct argument_block *start)
 {
+    if (start->size > BLOCK_ON_STACK)
+        return call_large_block(start);
     int (*fn)(void *) = start->fn;
     void *copy = __builtin_alloca_with_align(start->size + 16, 128);
     memcpy(copy, start->bytes, start->size);

@@ -126,6 +126,8 @@ static int step(struct cosy_task *object, int64_t value, int injected, int64_t *
         *ret_value = driver->value;
     if (!driver->finished)
         return COSY_YIELDED;
+    if (driver->value < 0)
+        cosy_error_changes_stack(driver->value);
     close_driver(object);
     object->future.node.state = STATE_CLOSED;
     cosy_task_unref(object);

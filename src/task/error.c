@@ -141,6 +141,13 @@ void cosy_error_inherit(int code, struct cosy_future *from)
     replace_here(error);
 }
 
+void cosy_error_changes_stack(int64_t code)
+{
+    struct cosy_error *error = *cosy_error_here();
+    if (error && error->code == code)
+        error->outermost = 0;
+}
+
 const char *cosy_error_message(int code)
 {
     struct cosy_error *error = *cosy_error_here();

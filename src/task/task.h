@@ -229,6 +229,8 @@ int cosy_error_code(const struct cosy_error *error);
 const char *cosy_error_text(const struct cosy_error *error);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
+/* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
+void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */
 char *cosy_error_story(const struct cosy_error *error, int code, struct cosy_task *task);
 void cosy_report(struct cosy_loop *loop, const char *message, struct cosy_future *future); /* to the exception handler */

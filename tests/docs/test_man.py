@@ -7,6 +7,7 @@
 import glob
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -34,6 +35,24 @@ def check_described(headers_folder):
     if not any(group.pages() for header in headers for group in header.groups):
         faults.append("no header declares anything")
     return faults
+
+
+def preprocess(headers_folder, *flags):
+    command = shlex.split(os.environ.get("CC", "cc")) + ["-std=gnu17", "-E", "-P", *flags, "-x", "c", "-I", headers_folder, "-"]
+    return subprocess.run(command, check=True, input="#include <cosy.h>\n", stdout=subprocess.PIPE, universal_newlines=True).stdout
+
+
+def public_names(headers_folder):
+    """What the compiler finds in the headers: an account that does not rest on the reading of man.py."""
+    macros = re.findall(r"^#define ((?:cosy|COSY)_\w+)", preprocess(headers_folder, "-dM"), re.M)
+    code = re.sub(r"__attribute__\s*\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\)", " ", preprocess(headers_folder))
+    functions = re.findall(r"[\w*]\s*\b(cosy_\w+)\s*\([^;{}]*\)\s*[;{]", code)
+    names = set(functions) | {name for name in macros if not name.endswith("_H")}
+    return {name for name in names if not re.search(r"_\d*$", name)}
+
+
+def check_complete(headers_folder, pages):
+    return ["%s has no page" % name for name in sorted(public_names(headers_folder)) if "man3/%s.3" % name not in pages]
 
 
 def check_links(output):
@@ -106,7 +125,7 @@ def check(tree):
         faults = check_described(headers)
         pages = man.pages_of(headers)
         man.write_pages(output, pages)
-        faults += check_links(output) + check_rendering(output) + check_synopsis(headers, scratch)
+        faults += check_complete(headers, pages) + check_links(output) + check_rendering(output) + check_synopsis(headers, scratch)
     print("\n".join(faults) if faults else "%d pages are sound" % len(pages))
     return faults
 
@@ -170,6 +189,15 @@ def prove_synopsis():
     return found
 
 
+def prove_complete():
+    """A function that man.py does not see."""
+    honest = man.classify
+    man.classify = lambda text, line: man.Item("other", "", text, line) if "_room" in text else honest(text, line)
+    found = judge(SOUND)
+    man.classify = honest
+    return found
+
+
 def prove_rendering():
     if not renderer():
         return True
@@ -194,6 +222,8 @@ def prove():
         wrong.append("a header without its first line")
     if not prove_synopsis():
         wrong.append("a wrong SYNOPSIS")
+    if not prove_complete():
+        wrong.append("a name without page")
     if not prove_rendering():
         wrong.append("a page with warnings")
     if wrong:

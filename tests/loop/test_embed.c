@@ -1,5 +1,6 @@
 /* A loop as a part of another one: its descriptor, its next deadline and run_once are all that a foreign loop needs. */
 #include <poll.h>
+#include <sys/epoll.h>
 
 #include "loop_test.h"
 
@@ -196,12 +197,57 @@ START_TEST(a_loop_watches_another_loops_descriptor)
 }
 END_TEST
 
+static void *write_later(void *arg)
+{
+    usleep(10000);
+    put_byte(((struct scene *)arg)->pair[1]);
+    return NULL;
+}
+
+static void *call_later(void *arg)
+{
+    struct scene *scene = arg;
+    usleep(10000);
+    ck_assert_int_eq(cosy_call_soon_threadsafe(scene->loop, count, &scene->done, NULL), 0);
+    return NULL;
+}
+
+/* Unlike poll(2), epoll looks again only when the descriptor itself wakes it. */
+START_TEST(an_epoll_set_that_sleeps_on_the_descriptor_wakes)
+{
+    static void *(*const causes[])(void *) = {write_later, call_later};
+    for (int i = 0; i < 4; i++) {
+        struct scene scene;
+        if (!open_scene(&scene))
+            return;
+        cosy_add_reader(scene.loop, scene.pair[0], byte_came, &scene);
+        int epfd = epoll_create1(EPOLL_CLOEXEC), found;
+        struct epoll_event event = {.events = i < 2 ? EPOLLIN : EPOLLIN | EPOLLET};
+        ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, cosy_loop_fd(scene.loop), &event), 0);
+        cosy_loop_run_once(scene.loop, 0);
+        pthread_t thread;
+        ck_assert_int_eq(pthread_create(&thread, NULL, causes[i % 2], &scene), 0);
+        while (scene.done == 0) {
+            do
+                found = epoll_wait(epfd, &event, 1, 3000);
+            while (found < 0 && errno == EINTR);
+            ck_assert_int_eq(found, 1);
+            cosy_loop_run_once(scene.loop, 0);
+        }
+        pthread_join(thread, NULL);
+        check_quiet(scene.loop);
+        close(epfd);
+        close_scene(&scene);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("embed");
     ADD_TESTS(suite, "embed", the_descriptor_shows_a_readable_descriptor,
               the_descriptor_stays_readable_while_something_is_left, next_deadline_drives_timers_and_callbacks,
               calls_from_threads_wake_the_outer_loop, a_call_made_before_the_descriptor_was_asked_for_is_seen,
-              signals_wake_the_outer_loop, a_loop_watches_another_loops_descriptor);
+              signals_wake_the_outer_loop, an_epoll_set_that_sleeps_on_the_descriptor_wakes, a_loop_watches_another_loops_descriptor);
     return run_suite(suite);
 }

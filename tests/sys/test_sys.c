@@ -848,7 +848,8 @@ START_TEST(a_turn_costs_one_system_call)
     cosy_sys_fail_nth(LONG_MAX, EIO);
     for (int i = 0; i < 10; i++) /* all are ready each time */
         ck_assert_int_eq(sys->ops->wait(sys, COSY_NEVER, events, EVENTS), 4);
-    ck_assert_int_eq(cosy_sys_counted(), 10);
+    if (!under_valgrind()) /* which knows neither epoll_pwait2 nor how to sleep in io_uring_enter */
+        ck_assert_int_eq(cosy_sys_counted(), 10);
     cosy_sys_fail_nth(0, 0);
     for (int i = 0; i < 4; i++)
         close_pair(pipes[i]);

@@ -88,11 +88,12 @@ static int seven_with_a_double(int a, int b, int c, int d, int e, int f, double 
 
 ASYNC_TEST(arguments_arrive)
 {
+    int three_hundred = 300;
     BOTH_WAYS(0, none);
     BOTH_WAYS(6, integers, 'x', SHRT_MIN, INT_MIN, LONG_MIN, LLONG_MAX, 255);
     BOTH_WAYS(4, negative_small_ones, -128, -2, true, 65535);
     BOTH_WAYS(4, floats, 0.5f, -1e300, -0.25f, 3.0);
-    BOTH_WAYS(5, converted, 7, -3.9, 2, 5, 300);
+    BOTH_WAYS(5, converted, 7, -3.9, 2, 5, three_hundred);
     BOTH_WAYS(6, mixed, -1, 2.5, "text", 0.125f, -5L, 6.5);
     BOTH_WAYS(8, eight_doubles, 1, 2, 3, 4, 5, 6, 7, 8);
     BOTH_WAYS(10, ten_doubles, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
@@ -269,7 +270,7 @@ static int call_with_awaits(int seed)
 
 ASYNC_TEST(arguments_may_await_in_several_tasks_at_once)
 {
-    enum { TASKS = 12 };
+    enum { TASKS = 100 };
     cosy_task *tasks[TASKS];
     for (int i = 0; i < TASKS; i++)
         tasks[i] = cosy_create_task(call_with_awaits, i % 9 + 1);
@@ -277,25 +278,6 @@ ASYNC_TEST(arguments_may_await_in_several_tasks_at_once)
         ck_assert_int_eq(cosy_await(tasks[i]), 100 * (i % 9 + 1) + 23);
         cosy_task_drop(tasks[i]);
     }
-    return 0;
-}
-
-/* More than there are slots for: those that find none get an error, the others are right. */
-ASYNC_TEST(too_many_calls_in_the_making_are_refused)
-{
-    enum { TASKS = 40 };
-    cosy_task *tasks[TASKS];
-    int refused = 0;
-    for (int i = 0; i < TASKS; i++)
-        tasks[i] = cosy_create_task(call_with_awaits, 4);
-    for (int i = 0; i < TASKS; i++) {
-        int result = cosy_await(tasks[i]);
-        ck_assert(result == 423 || result == -ENOMEM || result == 400 + 3 - 10 * ENOMEM);
-        refused += result != 423;
-        cosy_task_drop(tasks[i]);
-    }
-    ck_assert_int_lt(refused, TASKS - 10);
-    ck_assert_int_eq(call_with_awaits(5), 523); /* all slots are free again */
     return 0;
 }
 
@@ -402,7 +384,8 @@ ASYNC_TEST(a_block_may_be_larger_than_the_stack)
 
 ASYNC_TEST(blocks_must_be_there)
 {
-    ck_assert_ptr_null(cosy_call_block(NULL, "x", 1));
+    int (*nothing)(void *) = NULL;
+    ck_assert_ptr_null(cosy_call_block(nothing, "x", 1));
     ck_assert_int_eq(cosy_await((cosy_coro *)NULL), -EINVAL);
     ck_assert_ptr_null(cosy_call_block(take_nothing, NULL, 1));
     return 0;
@@ -448,6 +431,6 @@ ASYNC_TEST(lack_of_memory_is_an_error)
 
 COSY_TEST_MAIN("call", arguments_arrive, few_arguments_arrive, structs_arrive_by_value, results_are_read_in_their_own_width,
                functions_may_be_pointers_and_expressions, arguments_may_await_in_several_tasks_at_once,
-               too_many_calls_in_the_making_are_refused, arguments_may_leave_the_function, calls_nest_in_arguments,
+               arguments_may_leave_the_function, calls_nest_in_arguments,
                a_cancel_may_meet_the_arguments, arguments_are_evaluated_once, blocks_are_copied,
                a_block_may_be_larger_than_the_stack, blocks_must_be_there, lack_of_memory_is_an_error)

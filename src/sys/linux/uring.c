@@ -30,10 +30,12 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
 
 #else
 
+#include <limits.h>
 #include <pthread.h>
 #if COSY_VALGRIND
-#include <limits.h>
 #include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
 #endif
 
 #include "../../base/heap.h"
@@ -217,15 +219,10 @@ static void update_notification(struct uring *self)
         sys_write(self->notify_fd, &one, sizeof one);
 }
 
-#if COSY_VALGRIND
 /* valgrind (3.19) lets no other thread run while one is in io_uring_enter: sleep in poll(2) instead, which it knows. */
-static int sleep_for_completion(struct uring *self, cosy_ns left)
+static int sleep_on_valgrind(struct uring *self, cosy_ns left)
 {
-    if (!RUNNING_ON_VALGRIND)
-        return enter(self, 1, left);
-    int error = start_notifying(self);
-    if (!error)
-        error = cosy_waker_embed(&self->waker, self->notify_fd);
+    int error = cosy_waker_embed(&self->waker, self->notify_fd);
     if (!error)
         error = enter(self, 0, 0);
     update_notification(self);
@@ -236,12 +233,11 @@ static int sleep_for_completion(struct uring *self, cosy_ns left)
     int result = sys_poll(&notified, 1, left == COSY_NEVER ? -1 : ms < INT_MAX ? (int)ms : INT_MAX);
     return result < 0 ? result : enter(self, 0, 0);
 }
-#else
+
 static int sleep_for_completion(struct uring *self, cosy_ns left)
 {
-    return enter(self, 1, left);
+    return RUNNING_ON_VALGRIND ? sleep_on_valgrind(self, left) : enter(self, 1, left);
 }
-#endif
 
 /* ---- requests ---- */
 
@@ -462,10 +458,10 @@ static cosy_cold int take_over(struct uring *self)
         make_all_due(self);
         error = set_up(self);
     }
-    if (!error)
-        error = sys_uring_enable(&self->ring);
-    if (!error && self->notify_fd >= 0)
+    if (!error && (self->notify_fd >= 0 || RUNNING_ON_VALGRIND))
         error = start_notifying(self);
+    if (!error)
+        error = sys_uring_enable(&self->ring); /* last, because it works once */
     if (error)
         return error;
     self->owner = this_thread();
