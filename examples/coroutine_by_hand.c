@@ -50,7 +50,7 @@ int main(void)
  * average of 10, 20 is 15
  *   (starting over)
  * average of 7 is 7
- * <coroutine average suspended at ... created at ...coroutine_by_hand.c:34>
+ * <coroutine average suspended, created at ...coroutine_by_hand.c:31 in main>
  * closing it
  *   (leaving: the coroutine is being closed)
  */

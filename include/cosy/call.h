@@ -101,12 +101,13 @@ typedef void (*cosy_fn_)(void);
         &COSY_CAT_(T, s);                                                                                      \
     })
 
-/* The captured call itself: an expression, so that compound literals among the arguments live as long as the caller's block. */
+/* The captured call itself. The frame address tells this call from those that its arguments make, and gives the calling function a frame
+ * pointer, by which the stub finds it again. An expression, so that compound literals among the arguments live as long as the caller's block. */
 #define COSY_CAPTURE_(fn, n, ...) (COSY_CAPTURED_(fn, n, __VA_ARGS__), cosy_captured_())
 #define COSY_CAPTURED_(fn, n, ...)                                                                             \
     ((void)((__typeof__(&*(fn)))cosy_capture_begin_(                                                           \
          COSY_SITE_(fn, n, COSY_CAT_(COSY_CAT_(COSY_SUM_, n), _)(__VA_ARGS__), __VA_ARGS__),                   \
-         (cosy_fn_)(fn)))(__VA_ARGS__))
+         (cosy_fn_)(fn), __builtin_frame_address(0)))(__VA_ARGS__))
 
 #define COSY_CALL_0_(fn) cosy_call_plain_(COSY_SITE_(fn, 0, 0, ), (cosy_fn_)(fn))
 #define COSY_CALL_1_(fn, ...) COSY_CAPTURE_(fn, 1, __VA_ARGS__)
@@ -129,7 +130,7 @@ extern "C" {
 #endif
 
 struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn);
-cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn);
+cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn, void *frame);
 struct cosy_coro *cosy_captured_(void);
 
 #ifdef __cplusplus

@@ -6,8 +6,8 @@
  *      other threads;
  *   3. the callbacks of due timers follow, in order of deadline; equal deadlines in the order they were given;
  *   4. exactly the callbacks present now run. What they queue waits for the next turn.
- * A timer never fires early. While callbacks keep queueing others without a pause, step 2 may be left out for up to
- * 20 us, so that a busy loop does not pay a system call for each turn.
+ * A timer never fires early. While callbacks keep queueing others without a pause, steps 2 and 3 may be left out
+ * for about 20 us, or 63 turns if those suddenly take longer, so that a busy loop does not pay a system call for each turn.
  *
  * A loop belongs to one thread at a time: all calls come from the thread that runs it, except those that say "any
  * thread". None of the calls here suspends a task. Errors are negative codes; -COSY_ECLOSED from a closed loop.

@@ -67,7 +67,7 @@ bool cosy_timeout_expired(const cosy_timeout *timeout);
 /*     COSY_TIMEOUT(err, delay) { ... }
  *
  * A limited block. `err` (an int variable) is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
- * cosy_check. */
+ * cosy_check. return and cosy_try leave it too, but with the result that they have, -ECANCELED when the time was up. */
 #define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, delay, COSY_CAT_(cosy_block_, __COUNTER__))
 #define COSY_TIMEOUT_(result, delay, B)                                                                        \
     for (struct cosy_timeout_block_ B __attribute__((cleanup(cosy_timeout_block_close_))) =                    \

@@ -36,7 +36,8 @@ void *cosy_heap_alloc(size_t size) { return must_fail() ? NULL : malloc(size); }
 
 void *cosy_heap_zalloc(size_t size) { return must_fail() ? NULL : calloc(1, size); }
 
-void *cosy_heap_resize(void *old, size_t size) { return must_fail() ? NULL : realloc(old, size); }
+/* Never to 0 bytes: realloc would free and answer NULL, which callers take for a failure that left the old memory. */
+void *cosy_heap_resize(void *old, size_t size) { return must_fail() ? NULL : realloc(old, size ? size : 1); }
 
 void *cosy_heap_alloc_aligned(size_t alignment, size_t size)
 {

@@ -1,5 +1,6 @@
 #include <cosy/log.h>
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +32,10 @@ static void log_to_stderr(enum cosy_log_level level, const char *text, void *arg
     size_t size = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
     for (size_t at = 0; at < size;) {
         ssize_t written = write(STDERR_FILENO, line + at, size - at);
-        if (written <= 0)
+        if (written > 0)
+            at += (size_t)written;
+        else if (written == 0 || errno != EINTR)
             return;
-        at += (size_t)written;
     }
 }
 
@@ -49,9 +51,11 @@ void cosy_set_log_sink(cosy_log_sink new_sink, void *arg)
 void cosy_log(enum cosy_log_level level, const char *format, ...)
 {
     char text[8000];
+    int saved = errno; /* often called on the way out of a failure */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     sink(level, text, sink_arg);
+    errno = saved;
 }

@@ -26,7 +26,7 @@ struct gathering {
     bool return_exceptions, waiting;
     bool cancelled;      /* the children were asked to stop: the answer, if none of them fails */
     bool cancelled_late; /* after the answer was known, or when nothing could be stopped: the answer in any case */
-    char name[32];
+    char name[56];
 };
 
 static struct gathering *gathering_of(struct cosy_wait *wait) { return container_of(wait, struct gathering, wait); }
@@ -52,7 +52,7 @@ static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
 static const char *gather_name(struct cosy_wait *wait)
 {
     struct gathering *gathering = gathering_of(wait);
-    snprintf(gathering->name, sizeof gathering->name, "%zu of %zu", gathering->pending, gathering->count);
+    snprintf(gathering->name, sizeof gathering->name, "%zu (%zu to come)", gathering->count, gathering->pending);
     return gathering->name;
 }
 
@@ -209,7 +209,7 @@ int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct c
     return result;
 }
 
-static int gather_handles(void *const *handles, int kind, size_t count, const struct cosy_gather_options *options)
+cosy_async static int gather_handles(void *const *handles, int kind, size_t count, const struct cosy_gather_options *options)
 {
     if (count > 0 && !handles)
         return -EINVAL;

@@ -249,10 +249,10 @@ int cosy_runner_close(cosy_runner *runner)
 {
     if (!runner)
         return -EINVAL;
-    if (cosy_running_loop())
-        return -COSY_ERUNNING;
     if (runner->closed)
         return 0;
+    if (runner->loop && cosy_running_loop()) /* its tasks could not be joined */
+        return -COSY_ERUNNING;
     runner->closed = true;
     if (runner->loop) {
         cancel_all_tasks(runner->loop);

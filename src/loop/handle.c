@@ -255,9 +255,9 @@ void cosy_handle_discard(struct cosy_handle *handle)
 
 static cosy_cold void call_and_time(struct cosy_loop *loop, cosy_callback callback, void *arg)
 {
-    cosy_ns start = loop->sys->ops->now(loop->sys);
+    cosy_ns start = cosy_loop_step_clock(loop);
     callback(arg);
-    cosy_ns took = loop->sys->ops->now(loop->sys) - start;
+    cosy_ns took = cosy_loop_step_clock(loop) - start;
     if (took >= loop->slow_duration)
         cosy_log(COSY_LOG_WARNING, "cosy: executing callback %p took %.3f seconds", (void *)(uintptr_t)callback,
                  (double)took / 1e9);

@@ -262,26 +262,20 @@ static bool due_has_room(struct cosy_loop *loop)
     return true;
 }
 
-/* Without memory for the array, a timer goes to the queue: the order is the same while none is in the array. */
+/* Without memory for all, the rest stays on the wheel and is first in the next turn; without any, they go to the queue. */
 static void collect_due_timers(struct cosy_loop *loop)
 {
-    bool listed = false;
-    for (struct cosy_timed_node *timed; (timed = pop_timer(loop, loop->now));) {
+    bool listed = due_has_room(loop);
+    while (!listed || due_has_room(loop)) {
+        struct cosy_timed_node *timed = pop_timer(loop, loop->now);
+        if (!timed)
+            return;
         if (timed->node.kind == COSY_NODE_HANDLE)
             timed->node.state = 1; /* handle.c: QUEUED */
-        listed = listed || (!due_has_room(loop) && loop->due_count == 0);
-        if (listed)
-            cosy_ready_append(loop, &timed->node);
-        else if (due_has_room(loop))
+        if (likely(listed))
             loop->due[loop->due_count++] = &timed->node;
-        else {
-            /* one too many: it is first in the next turn */
-            if (cosy_timers_add(loop->timers, &timed->timer, timed->timer.when) < 0)
-                cosy_ready_append(loop, &timed->node);
-            else if (timed->node.kind == COSY_NODE_HANDLE)
-                timed->node.state = 2; /* handle.c: TIMED */
-            return;
-        }
+        else
+            cosy_ready_append(loop, &timed->node);
     }
 }
 
@@ -299,7 +293,7 @@ static void run_due_timers(struct cosy_loop *loop)
         if (node)
             cosy_node_runners[node->kind](loop, node);
     }
-    loop->due_count = 0;
+    loop->due_count = loop->due_run = 0;
     if (unlikely(loop->due_room > DUE_KEPT)) {
         cosy_heap_free(loop->due);
         loop->due = NULL;
@@ -356,6 +350,15 @@ static void shuffle_tasks(struct cosy_loop *loop)
     cosy_heap_free(nodes);
 }
 
+static void put_first(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    if (cosy_ready_empty(loop))
+        loop->tail = &node->next;
+    else
+        node->next = loop->head;
+    loop->head = node;
+}
+
 static int run_batch(struct cosy_loop *loop)
 {
     if (cosy_ready_empty(loop) && loop->due_count == 0)
@@ -367,9 +370,11 @@ static int run_batch(struct cosy_loop *loop)
     for (;;) {
         struct cosy_node_ *node = cosy_ready_take(loop);
         if (node == &loop->marker.node) {
-            if (loop->due_count > 0)
-                run_due_timers(loop);
-            return 1;
+            if (loop->due_count == 0)
+                return 1;
+            put_first(loop, node); /* what runs may rely on it, and what they queue stands behind it */
+            run_due_timers(loop);
+            continue;
         }
         cosy_node_runners[node->kind](loop, node);
     }
@@ -508,6 +513,12 @@ void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_excepti
 
 bool cosy_loop_get_debug(const cosy_loop *loop) { return loop->debug; }
 void cosy_loop_set_debug(cosy_loop *loop, bool on) { loop->debug = loop->watched = on; }
+cosy_ns cosy_loop_step_clock(struct cosy_loop *loop)
+{
+    cosy_ns now = loop->sys->ops->now(loop->sys);
+    return strcmp(loop->sys->ops->name, "sim") == 0 ? now + cosy_sys_real_clock() : now;
+}
+
 void cosy_loop_set_slow_callback_duration(cosy_loop *loop, cosy_ns duration) { loop->slow_duration = duration; }
 
 void cosy_loop_get_stats(const cosy_loop *loop, struct cosy_loop_stats *ret_stats)

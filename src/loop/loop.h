@@ -144,6 +144,9 @@ void cosy_inbox_drain(struct cosy_loop *loop); /* to the ready queue, in order *
 bool cosy_inbox_pending(struct cosy_loop *loop);
 struct cosy_node_ *cosy_inbox_close(struct cosy_loop *loop); /* what was left, in order */
 
+/* What debug mode measures slow steps by. Code that blocks costs real time in a simulated kernel too, whose clock stands still then. */
+cosy_ns cosy_loop_step_clock(struct cosy_loop *loop);
+
 /* handle.c */
 void cosy_handle_discard(struct cosy_handle *handle); /* the loop gives its reference up without calling */
 void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);

@@ -56,6 +56,11 @@ static int open_automatically(struct cosy_sys **ret_sys, const struct cosy_sys_c
     return cosy_sys_open_uring(ret_sys, config) == 0 ? 0 : cosy_sys_open_epoll(ret_sys, config);
 }
 
+cosy_ns cosy_sys_real_clock(void)
+{
+    return sys_clock();
+}
+
 int cosy_sys_open(struct cosy_sys **ret_sys, const struct cosy_sys_config *config)
 {
     static const struct cosy_sys_config defaults;

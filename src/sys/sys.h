@@ -79,6 +79,9 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
 int cosy_sys_open_epoll(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 
+/* Nanoseconds of the machine's monotonic clock, whatever the backend. */
+cosy_ns cosy_sys_real_clock(void);
+
 /* The sim's own doors (sys must be a sim). */
 void cosy_sim_advance(struct cosy_sys *sys, cosy_ns by);              /* move the clock by hand */
 void cosy_sim_set_autojump(struct cosy_sys *sys, bool on);            /* default on: wait() jumps to the deadline */

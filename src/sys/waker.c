@@ -67,7 +67,8 @@ bool cosy_waker_awake(struct cosy_waker *waker)
 
 int cosy_waker_embed(struct cosy_waker *waker, int outside)
 {
-    waker->outside = outside;
+    if (!(atomic_load(&waker->state) & COSY_WAKER_EMBEDDED)) /* once: who sees the bit reads it at any time */
+        waker->outside = outside;
     unsigned old = atomic_fetch_or(&waker->state, COSY_WAKER_EMBEDDED);
     bool unseen = old & COSY_WAKER_PENDING && !(old & COSY_WAKER_EMBEDDED);
     return unseen ? write_surely(outside) : 0;

@@ -94,7 +94,7 @@ void cosy_watches_remove(struct cosy_watches *table, struct cosy_watch *watch)
     if (++watch->generation == 0)
         watch->generation = 1;
     cosy_list_remove(&watch->link);
-    cosy_list_append(&table->free, &watch->link);
+    cosy_list_append(table->free.next, &watch->link); /* in front: what is in the cache is used again first */
 }
 
 struct cosy_watch *cosy_watches_at(const struct cosy_watches *table, uint32_t index)

@@ -7,11 +7,18 @@
 
 #include "capture.h"
 #include "object.h"
+#include "unwind.h"
 
 cosy_cold static struct cosy_task *complain(const char *what)
 {
-    cosy_log(COSY_LOG_ERROR, "cosy: await outside async: %s was called outside a task; run the calling function with cosy_run, or "
-                             "start it as a task", what);
+    struct cosy_frame caller = {.line = 0};
+    char place[320] = "";
+    if (cosy_unwind_here(&caller, 1) == 1 && caller.line)
+        snprintf(place, sizeof place, ", at %s:%d in %s", caller.file, caller.line, caller.function);
+    else if (*caller.function)
+        snprintf(place, sizeof place, ", in %s", caller.function);
+    cosy_log(COSY_LOG_ERROR, "cosy: await outside async: %s was called outside a task%s; run the calling function with cosy_run, or "
+                             "start it as a task", what, place);
     return NULL;
 }
 
@@ -31,14 +38,17 @@ struct await_wait {
 
 static struct await_wait *await_of(struct cosy_wait *wait) { return container_of(wait, struct await_wait, wait); }
 
-/* Passed on, with its reason. */
+/* Passed on, with its reason. When it came back in a circle, this wait ends at once. */
 static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     struct cosy_future *future = await_of(wait)->future;
     const char *reason = cosy_task_cancel_reason(task);
-    if (cosy_is_task(future))
-        return cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL);
-    return cosy_future_cancel(future);
+    bool passed_on = cosy_is_task(future) ? cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL)
+                                          : cosy_future_cancel(future);
+    if (passed_on && task->in_cancel != CANCEL_CAME_BACK)
+        return true;
+    cosy_unobserve(&await_of(wait)->observer); /* or the end of the other would queue this task a second time */
+    return false;
 }
 
 static struct cosy_future *await_future(struct cosy_wait *wait) { return await_of(wait)->future; }

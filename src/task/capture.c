@@ -9,15 +9,12 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 
-__thread struct cosy_capture_state cosy_capture_state __attribute__((tls_model("initial-exec")));
-
 /* Free blocks of each kind, LIFO, linked through `object`. Nothing is freed while tasks begin, because a block is replayed just
  * after it went back here. */
 static __thread struct cosy_capture *pools[COSY_CAPTURE_KINDS] __attribute__((tls_model("initial-exec")));
 static __thread int creation_error;
 static const uint16_t block_bytes[COSY_CAPTURE_KINDS] = {0, 80, 176, 336};
-static const char *const entries[COSY_CAPTURE_KINDS] = {NULL, cosy_capture_integers_entries, cosy_capture_light_entries,
-                                                        cosy_capture_wide_entries};
+static const cosy_fn_ stubs[] = {NULL, cosy_capture_integers, cosy_capture_light, cosy_capture_wide, cosy_capture_inline};
 
 size_t cosy_capture_bytes(unsigned kind) { return block_bytes[kind]; }
 
@@ -101,61 +98,64 @@ struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn)
     return handle_of(object);
 }
 
-static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block, cosy_fn_ fn, unsigned kind, unsigned slot)
+/* Left in the middle: their calls will never be made. */
+void cosy_making_drop_until(struct cosy_task *object)
 {
-    struct cosy_capture_state *state = &cosy_capture_state;
-    object->start = block;
-    object->future.node.flags = (uint16_t)(64 * kind);
-    block->object = object;
-    block->fn = fn;
-    state->slots[slot] = block;
-    state->used |= 1u << slot;
-    return (cosy_fn_)(uintptr_t)(entries[kind] + 16 * slot);
+    while (cosy_thread_.making != object) {
+        struct cosy_task *left = cosy_thread_.making;
+        cosy_thread_.making = left->future.sp;
+        left->parent = 0;
+        cosy_capture_discard(left);
+        cosy_task_unref(left);
+    }
 }
 
-static inline cosy_fn_ fill_inline(struct cosy_task *object, cosy_fn_ fn, unsigned slot)
+static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block, cosy_fn_ fn, unsigned kind, void *frame)
 {
-    struct cosy_capture_state *state = &cosy_capture_state;
-    object->start = (void *)(uintptr_t)fn;
-    object->future.node.flags = FLAG_ARGS;
-    state->slots[slot] = (struct cosy_capture *)(void *)object;
-    state->used |= 1u << slot;
-    return (cosy_fn_)(uintptr_t)(cosy_capture_inline_entries + 16 * slot);
+    if (likely(kind == COSY_CAPTURE_INLINE)) {
+        object->start = (void *)(uintptr_t)fn;
+        object->future.node.flags = FLAG_ARGS;
+    } else {
+        object->start = block;
+        object->future.node.flags = (uint16_t)(64 * kind);
+        block->object = object;
+        block->fn = fn;
+    }
+    cosy_making_push(object, frame);
+    return stubs[kind];
 }
 
-static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn_ fn)
+static cosy_cold cosy_fn_ begin_unusually(const struct cosy_site_ *site, cosy_fn_ fn, void *frame)
 {
-    unsigned slot = (unsigned)__builtin_ctz(~cosy_capture_state.used);
-    struct cosy_task *object = slot < COSY_CAPTURE_SLOTS ? object_for(site) : NULL;
-    if (object && site->capture == COSY_CAPTURE_INLINE)
-        return fill_inline(object, fn, slot);
-    struct cosy_capture *block = object ? block_take(site->capture) : NULL;
-    if (block)
-        return fill(object, block, fn, site->capture, slot);
+    unsigned kind = site->capture;
+    struct cosy_task *object = object_for(site);
+    struct cosy_capture *block = object && kind != COSY_CAPTURE_INLINE ? block_take(kind) : NULL;
+    if (block || (object && kind == COSY_CAPTURE_INLINE))
+        return fill(object, block, fn, kind, frame);
     creation_error = -ENOMEM;
     if (object)
-        cosy_task_unref(object); /* its origin may be recorded */
-    cosy_capture_state.captured = NULL;
+        cosy_object_free(object);
+    cosy_thread_.made = NULL;
     return cosy_capture_nothing;
 }
 
-cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn)
+cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn, void *frame)
 {
+    unsigned kind = site->capture;
     struct cosy_task *object = cosy_object_pool.free;
-    bool inlined = likely(site->capture == COSY_CAPTURE_INLINE);
-    struct cosy_capture *block = inlined ? NULL : pools[site->capture];
-    if (unlikely(!object || (!block && !inlined) || cosy_origin_depth > 0 || cosy_capture_state.used == (1u << COSY_CAPTURE_SLOTS) - 1))
-        return begin_unusually(site, fn);
+    bool in_object = likely(kind == COSY_CAPTURE_INLINE);
+    struct cosy_capture *block = in_object ? NULL : pools[kind];
+    if (unlikely(!object || (!block && !in_object) || cosy_origin_depth > 0))
+        return begin_unusually(site, fn, frame);
     cosy_object_take(object);
     object->future.node.state = STATE_CREATED;
     object->future.node.refs = 1;
     object->future.loop = cosy_thread_.loop;
     object->site = site;
     object->stack_class = COSY_STACK_CLASS_DEFAULT;
-    if (inlined)
-        return fill_inline(object, fn, (unsigned)__builtin_ctz(~cosy_capture_state.used));
-    pools[site->capture] = (struct cosy_capture *)(void *)block->object;
-    return fill(object, block, fn, site->capture, (unsigned)__builtin_ctz(~cosy_capture_state.used));
+    if (!in_object)
+        pools[kind] = (struct cosy_capture *)(void *)block->object;
+    return fill(object, block, fn, kind, frame);
 }
 
 struct cosy_task *cosy_object_for(const struct cosy_site_ *site) { return object_for(site); }

@@ -1,7 +1,9 @@
 /* capture.h - the blocks that hold captured calls, and the stubs that fill them (arch/capture_*.S).
  *
- * Slots exist because the arguments of a captured call may themselves await: several tasks can each be between the making of
- * a coroutine and the call of its stub. Each such call has a slot, whose stub knows its number.
+ * Between the making of a coroutine and the call of its stub the arguments are evaluated: they may make calls of their own, await (other
+ * tasks then make theirs), or leave the function for good (cosy_try). So the calls in the making form a list, innermost first, which a
+ * task takes along when it sleeps; each remembers the frame that began it, and a stub takes the innermost one of its caller's frame. Those
+ * that were left in the middle are dropped when they are passed, and at the end of their task.
  */
 #ifndef COSY_TASK_CAPTURE_H
 #define COSY_TASK_CAPTURE_H
@@ -19,24 +21,26 @@ struct cosy_capture {
     cosy_fn_ fn;
     unsigned char registers[]; /* integers at 16, vectors at 80, then stack words (aarch64 has eight integer registers) */
 };
-enum { COSY_CAPTURE_SLOTS = 16 };
+/* Of an object in the making; these fields get their proper use when it becomes a task. */
+static inline void cosy_making_push(struct cosy_task *object, void *frame)
+{
+    object->future.sp = cosy_thread_.making;
+    object->parent = (uint64_t)(uintptr_t)frame;
+    cosy_thread_.making = object;
+}
+void cosy_making_drop_until(struct cosy_task *object); /* the innermost ones, down to this one exclusively; NULL: all */
 
-/* Offsets are known to the assembly. */
-struct cosy_capture_state {
-    struct cosy_capture *slots[COSY_CAPTURE_SLOTS];
-    struct cosy_capture *captured; /* what the last stub filled */
-    int32_t slot;                  /* and which slot it was */
-    uint32_t used;                 /* bit n: slot n is between begin and captured */
-};
-extern __thread struct cosy_capture_state cosy_capture_state __attribute__((tls_model("initial-exec")))
-__attribute__((visibility("hidden")));
-_Static_assert(offsetof(struct cosy_capture_state, captured) == 128, "known to capture_*.S");
-_Static_assert(offsetof(struct cosy_capture_state, slot) == 136, "known to capture_*.S");
-
+_Static_assert(offsetof(struct cosy_thread, making) == 24 && offsetof(struct cosy_thread, made) == 32 &&
+                   offsetof(struct cosy_task, future.sp) == 16 && offsetof(struct cosy_task, start) == 80 &&
+                   offsetof(struct cosy_task, parent) == 96,
+               "known to capture_*.S");
 _Static_assert(offsetof(struct cosy_task, future.result) == 40 && offsetof(struct cosy_task, scope) == 120 &&
                    offsetof(struct cosy_task, future.error) == 48,
                "known to capture_*.S");
-extern cosy_hidden const char cosy_capture_inline_entries[], cosy_capture_integers_entries[], cosy_capture_light_entries[], cosy_capture_wide_entries[]; /* 16 bytes each */
+cosy_hidden void cosy_capture_inline(void);
+cosy_hidden void cosy_capture_integers(void);
+cosy_hidden void cosy_capture_light(void);
+cosy_hidden void cosy_capture_wide(void);
 size_t cosy_capture_bytes(unsigned kind); /* of a block */
 void cosy_capture_pools_trim(size_t keep); /* frees unused blocks beyond this many of each kind */
 
@@ -55,13 +59,15 @@ struct cosy_task *cosy_object_for(const struct cosy_site_ *site);
 /* What the stub has just filled; NULL when there was no memory for it. */
 static inline struct cosy_task *cosy_captured_object(void)
 {
-    struct cosy_capture_state *state = &cosy_capture_state;
-    struct cosy_capture *block = state->captured;
-    if (unlikely(!block))
+    struct cosy_task *object = cosy_thread_.made;
+    if (unlikely(!object))
         return NULL;
-    state->captured = NULL;
-    state->used &= ~(1u << state->slot);
-    return likely((uintptr_t)block & 1) ? (struct cosy_task *)((uintptr_t)block - 1) : block->object;
+    cosy_thread_.made = NULL;
+    if (unlikely(cosy_thread_.making != object))
+        cosy_making_drop_until(object);
+    cosy_thread_.making = object->future.sp;
+    object->parent = 0;
+    return object;
 }
 
 /* Result registers hold rubbish above the function's own type; code: struct cosy_site_. */

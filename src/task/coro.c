@@ -61,6 +61,8 @@ static void *coro_main(void *arg)
 static void switch_in(struct cosy_driver *driver, struct cosy_driver **chain)
 {
     bool watched = cosy_hooks_wanted(), first = !driver->coro_sp;
+    struct cosy_task *making = cosy_thread_.making;
+    cosy_thread_.making = driver->making;
     driver->outer = *chain;
     driver->running = true;
     if (watched)
@@ -74,6 +76,10 @@ static void switch_in(struct cosy_driver *driver, struct cosy_driver **chain)
     *chain = driver->outer;
     if (watched)
         cosy_view_arrived(view_below(driver));
+    if (driver->finished)
+        cosy_making_drop_until(NULL);
+    driver->making = cosy_thread_.making;
+    cosy_thread_.making = making;
     driver->running = false;
 }
 
@@ -347,10 +353,11 @@ const char *cosy_coro_origin(const cosy_coro *coro)
 
 void cosy_coro_never_awaited(struct cosy_task *object)
 {
-    const char *origin = object->extra && object->extra->origin ? object->extra->origin : NULL;
-    cosy_log(COSY_LOG_WARNING, "cosy: coroutine '%s' was never awaited, created at %s:%u in %s%s%s", object->site->name,
-             object->site->file, object->site->line, object->site->func, origin ? "\n  Coroutine created at\n" : "",
-             origin ? origin : "");
+    const char *origin = object->extra && object->extra->origin ? object->extra->origin : "";
+    size_t length = strlen(origin); /* each line of it ends with a newline; a message does not */
+    cosy_log(COSY_LOG_WARNING, "cosy: coroutine '%s' was never awaited, created at %s:%u in %s%s%.*s", object->site->name,
+             object->site->file, object->site->line, object->site->func, length ? "\n  Coroutine created at\n" : "",
+             length ? (int)length - 1 : 0, origin);
     cosy_capture_discard(object);
     cosy_task_unref(object);
 }

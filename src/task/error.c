@@ -84,6 +84,8 @@ static struct cosy_error *replace_here(struct cosy_error *error)
 
 static void note_place(struct cosy_error *error, const struct cosy_place_ *place, uintptr_t frame)
 {
+    if (!place)
+        return;
     if (error->count < PLACES)
         error->places[error->count++] = place;
     else
@@ -222,6 +224,15 @@ void cosy_print_error(FILE *stream, int code)
     cosy_on_big_stack(print_story, &request);
 }
 
+static char *describe_indented(struct cosy_future *future)
+{
+    char text[420];
+    char *description = describe_task(future);
+    snprintf(text, sizeof text, "  %s", description ? description : "a task");
+    cosy_heap_free(description);
+    return cosy_heap_strdup(text);
+}
+
 struct report_request {
     struct cosy_loop *loop;
     const char *message;
@@ -234,7 +245,7 @@ static void report(void *arg)
     struct cosy_future *future = request->future;
     struct cosy_task *task = cosy_is_task(future) ? cosy_as_task(future) : NULL;
     int code = future->node.state == STATE_ERROR ? (int)future->result : 0;
-    char *story = code ? cosy_error_story(future->error, code, task) : task ? describe_task(future) : NULL;
+    char *story = code ? cosy_error_story(future->error, code, task) : task ? describe_indented(future) : NULL;
     char headline[300];
     snprintf(headline, sizeof headline, "cosy: %s%s%s", request->message, task ? ": task " : "", task ? cosy_task_name(task) : "");
     struct cosy_exception_context context = {

@@ -25,6 +25,7 @@ _Static_assert(offsetof(struct cosy_task, future.node.next) == 0 && offsetof(str
 _Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 &&
                    offsetof(struct cosy_loop, skip) == 44 && offsetof(struct cosy_loop, turns) == 64,
                "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_thread, making) == 24, "known to yield_*.S");
 _Static_assert(COSY_NODE_TASK == 1 && FLAG_MUST_CANCEL == 1 && FLAGS_SLOW_PARK == 7 && ECANCELED == 125, "known to yield_*.S");
 
 enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
@@ -219,7 +220,8 @@ static cosy_cold void leave_hooked(struct cosy_loop *loop, struct cosy_task *me,
 /* A task that has a handle and ended well, with nobody waiting: the usual end. */
 static inline bool finish_plainly(struct cosy_task *me, int64_t outcome, char *stack, uint64_t head)
 {
-    uintptr_t unusual = (uintptr_t)me->future.callbacks | (uintptr_t)me->future.error | ((uintptr_t)stack & 1);
+    uintptr_t unusual = (uintptr_t)me->future.callbacks | (uintptr_t)me->future.error | ((uintptr_t)stack & 1) |
+                        (uintptr_t)cosy_thread_.making;
     if (unlikely(*cosy_head(me) != head) || unlikely(unusual) || unlikely(outcome < 0))
         return false;
     *cosy_head(me) = COSY_HEAD_ENDED;
@@ -235,6 +237,7 @@ static cosy_cold struct cosy_task *end_unusually(struct cosy_task *me, int64_t o
     uint8_t stack_class = me->stack_class;
     unsigned flags = me->future.node.flags;
     cosy_stack_check(me);
+    cosy_making_drop_until(NULL);
     if (flags & FLAG_HOOKED) {
         me->future.node.refs++; /* the hooks still need it while its stack is left */
         finish(me, outcome);
@@ -322,7 +325,7 @@ static inline void switch_away(struct cosy_task *me)
         switch_away_slowly(me, loop);
 }
 
-static cosy_cold void switch_away_watched(struct cosy_task *me)
+static cosy_cold void switch_away_with_all(struct cosy_task *me)
 {
     struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
     bool hooked = me->future.node.flags & FLAG_HOOKED;
@@ -341,6 +344,15 @@ static cosy_cold void switch_away_watched(struct cosy_task *me)
     cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
     if (hooked)
         cosy_hook_arrived(me);
+}
+
+/* Calls in the making (capture.h) stay with the task that makes them. */
+static cosy_cold void switch_away_watched(struct cosy_task *me)
+{
+    struct cosy_task *making = cosy_thread_.making;
+    cosy_thread_.making = NULL;
+    switch_away_with_all(me);
+    cosy_thread_.making = making;
 }
 
 static inline int64_t arrived(struct cosy_task *me, int64_t value)
@@ -363,7 +375,7 @@ int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
 {
     me->wait = wait;
     me->since = me->future.loop->since;
-    if (likely(!(me->future.node.flags & FLAGS_SLOW_PARK)))
+    if (likely(!(me->future.node.flags & FLAGS_SLOW_PARK)) && likely(!cosy_thread_.making))
         switch_away(me);
     else {
         if (me->future.node.flags & FLAG_MUST_CANCEL)
@@ -375,7 +387,7 @@ int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
 
 int64_t cosy_park_queued(struct cosy_task *me)
 {
-    if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK))
+    if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK) || unlikely(cosy_thread_.making != NULL))
         switch_away_watched(me);
     else
         switch_away(me);
@@ -425,7 +437,7 @@ void cosy_timed_wait_disarm(struct cosy_loop *loop, struct cosy_timed_wait *wait
 
 static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task, bool fresh)
 {
-    cosy_ns start = loop->debug ? loop->sys->ops->now(loop->sys) : 0;
+    cosy_ns start = loop->debug ? cosy_loop_step_clock(loop) : 0;
     cosy_weak weak = cosy_task_weak(task);
     cosy_thread_.current = task;
     cosy_hook_leave(NULL, task, false);
@@ -434,8 +446,8 @@ static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task,
     else
         cosy_switch(&loop->marker.sp, task->future.sp);
     cosy_hook_arrived(NULL);
-    if (loop->debug) {
-        cosy_ns took = loop->sys->ops->now(loop->sys) - start;
+    if (start && loop->debug) {
+        cosy_ns took = cosy_loop_step_clock(loop) - start;
         bool alive = task->id == weak.id;
         if (took >= loop->slow_duration)
             cosy_log(COSY_LOG_WARNING, "cosy: executing a step of task '%s' (%s, created at %s:%u) took %.3f seconds",
@@ -474,6 +486,8 @@ static cosy_cold void run_eagerly_unusually(struct cosy_task *task)
     if (!begin(task))
         return;
     struct eager eager = {.outer = eager_now, .parent = cosy_thread_.current};
+    struct cosy_task *making = cosy_thread_.making;
+    cosy_thread_.making = NULL;
     bool hooked = task->future.node.flags & FLAG_HOOKED;
     eager_now = &eager;
     task->future.node.flags |= FLAG_EAGER;
@@ -491,6 +505,7 @@ static cosy_cold void run_eagerly_unusually(struct cosy_task *task)
         }
         cosy_task_unref(task);
     }
+    cosy_thread_.making = making;
 }
 
 void cosy_task_run_eagerly(struct cosy_task *task)
@@ -498,7 +513,9 @@ void cosy_task_run_eagerly(struct cosy_task *task)
     char *stack = task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED) || task->stack_class != COSY_STACK_CLASS_DEFAULT
                       ? NULL
                       : cosy_stack_take_warm(COSY_STACK_CLASS_DEFAULT);
-    if (unlikely(!stack)) {
+    if (unlikely(!stack) || unlikely(cosy_thread_.making != NULL)) {
+        if (stack)
+            cosy_stack_give(stack, COSY_STACK_CLASS_DEFAULT);
         run_eagerly_unusually(task);
         return;
     }

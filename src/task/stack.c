@@ -82,17 +82,31 @@ static bool guard(char *low)
     return false;
 }
 
+static void tell_overflow(void *arg)
+{
+    struct cosy_task *task = arg;
+    fprintf(stderr, "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u): the canary of its %zu-byte stack is gone\n",
+            cosy_task_name(task), task->site->name, task->site->file, task->site->line, cosy_stack_bytes(task->stack_class));
+    abort();
+}
+
 void cosy_stack_check(struct cosy_task *task)
 {
     if (likely(!has_canary(task->stack)))
         return;
     const uint64_t *word = (const uint64_t *)(void *)cosy_stack_low(task->stack);
-    if (unlikely(*word != canary)) {
-        fprintf(stderr, "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u): the canary of its %zu-byte stack is gone\n",
-                cosy_task_name(task), task->site->name, task->site->file, task->site->line,
-                cosy_stack_bytes(task->stack_class));
-        abort();
-    }
+    if (unlikely(*word != canary))
+        cosy_on_big_stack(tell_overflow, task); /* this one is too small to print on */
+}
+
+static void pool_release(struct cosy_stack_pool *pool);
+
+/* Stacks of other sizes that nobody uses make room. */
+static cosy_cold void release_others(struct cosy_stack_pool *pool)
+{
+    for (size_t c = 0; c < COSY_STACK_CLASSES; c++)
+        if (&cosy_stack_pools[c] != pool)
+            pool_release(&cosy_stack_pools[c]);
 }
 
 static struct cosy_stack_chunk *chunk_new(struct cosy_stack_pool *pool, size_t each)
@@ -100,6 +114,10 @@ static struct cosy_stack_chunk *chunk_new(struct cosy_stack_pool *pool, size_t e
     size_t bytes = each * 2 > CHUNK_BYTES ? each : CHUNK_BYTES;
     struct cosy_stack_chunk *chunk = cosy_heap_alloc(sizeof *chunk);
     char *low = chunk ? cosy_heap_map(bytes) : NULL;
+    if (chunk && !low) {
+        release_others(pool);
+        low = cosy_heap_map(bytes);
+    }
     if (!low) {
         cosy_heap_free(chunk);
         complain("the system has none left, or the process has too many mappings (vm.max_map_count) or too much address space "

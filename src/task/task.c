@@ -148,7 +148,7 @@ cosy_task *cosy_create_captured_(const struct cosy_task_options *options)
 {
     struct cosy_task *me = cosy_thread_.current;
     if (unlikely(!is_usual(me)) || unlikely(me->context != 0) || (options && !only_eager(options)) ||
-        unlikely(!cosy_capture_state.captured))
+        unlikely(!cosy_thread_.made))
         return create_captured_unusually(options);
     struct cosy_task *object = cosy_captured_object();
     become_task(object, me, 0);
@@ -227,10 +227,24 @@ static cosy_cold void note_canceller(struct cosy_task *task, const char *reason)
     extra->cancel_reason = reason ? cosy_heap_strdup(reason) : NULL;
 }
 
+/* Tasks that wait for each other in a circle: a cancel that is passed on comes back to where it began, and would go round for
+ * ever. There it is answered that nothing was cancelled, and waits at both ends of the circle let go of it (await.c). */
+static bool pass_cancel_on(struct cosy_task *task, struct cosy_wait *wait)
+{
+    task->in_cancel = CANCEL_PASSING_ON;
+    bool ends = wait->kind->cancel(wait, task);
+    task->in_cancel = 0;
+    return ends;
+}
+
 bool cosy_task_cancel_with(cosy_task *task, const char *reason)
 {
     if (!task || cosy_future_is_done(&task->future))
         return false;
+    if (unlikely(task->in_cancel)) {
+        task->in_cancel = CANCEL_CAME_BACK;
+        return false;
+    }
     if (task->cancels < UINT16_MAX)
         task->cancels++;
     note_canceller(task, reason);
@@ -239,7 +253,7 @@ bool cosy_task_cancel_with(cosy_task *task, const char *reason)
         task->future.node.flags |= FLAG_MUST_CANCEL;
         return true;
     }
-    if (!wait->kind->cancel || !wait->kind->cancel(wait, task))
+    if (!wait->kind->cancel || !pass_cancel_on(task, wait))
         cosy_task_wake(task, -ECANCELED);
     return true;
 }

@@ -13,9 +13,14 @@
 #define COSY_TASK_TASK_H
 
 #include <cosy/task.h>
+#include <cosy/trace.h>
 
 #include "../loop/loop.h"
 #include "hooks.h"
+
+/* A traceback tells the program's own places: an error that the library makes notes none. */
+#undef COSY_PLACE_
+#define COSY_PLACE_ NULL
 
 /* node.state of futures, tasks and coroutines */
 enum {
@@ -47,6 +52,9 @@ enum {
 /* A park with one of these set is not the plain one. */
 enum { FLAGS_SLOW_PARK = FLAG_MUST_CANCEL | FLAG_HOOKED | FLAG_EAGER };
 
+/* in_cancel */
+enum { CANCEL_PASSING_ON = 1, CANCEL_CAME_BACK = 2 /* in a circle of tasks that wait for each other */ };
+
 struct cosy_error;
 struct cosy_extra;
 struct cosy_wait;
@@ -64,7 +72,8 @@ struct cosy_task {
     struct cosy_future future;
     uint32_t since; /* when it began to wait, in units of 2^20 ns */
     uint16_t cancels;
-    uint8_t stack_class, spare;
+    uint8_t stack_class;
+    uint8_t in_cancel; /* while a cancel is passed on to what it waits for: CANCEL_... */
     /* second cache line */
     struct cosy_wait *wait;
     const struct cosy_site_ *site;
@@ -249,6 +258,7 @@ void cosy_hook_arrived(struct cosy_task *at);
 struct cosy_driver {
     struct cosy_driver *outer; /* the coroutine that drives this one, if one does */
     struct cosy_task *object;
+    struct cosy_task *making; /* calls in the making inside, while it is suspended (capture.h) */
     void *driver_sp, *coro_sp;
     char *stack;
     int64_t value; /* handed over, either way */

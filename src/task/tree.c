@@ -11,14 +11,21 @@
 #include "task.h"
 #include "unwind.h"
 
-enum { FRAMES = 8 };
+enum { FRAMES = 8, DEEPEST = 32 /* further down lines move no more to the right */ };
+#define NONE SIZE_MAX
+
+struct branch {
+    struct cosy_task *task;
+    size_t parent, child, last, sibling; /* places in the list; child and last: the first and the last child */
+};
 
 struct tree {
     FILE *out;
     struct cosy_loop *loop;
-    struct cosy_task **tasks;
+    struct branch *branches; /* by id, and one more: the parent of those at the top */
     size_t count;
     cosy_ns now;
+    char indent[3 * (DEEPEST + 2)];
 };
 
 static void tell_wait(struct tree *tree, struct cosy_task *task)
@@ -32,11 +39,11 @@ static void tell_wait(struct tree *tree, struct cosy_task *task)
         fprintf(tree->out, " task '%s'", cosy_task_name(cosy_as_task(future)));
     else if (future)
         fprintf(tree->out, " a future");
+    uint32_t waited = (uint32_t)(tree->now >> 20) - task->since;
+    fprintf(tree->out, ", for %.2f s now", (double)waited * (1 << 20) / 1e9);
     cosy_ns deadline = wait->kind->deadline ? wait->kind->deadline(wait) : COSY_NEVER;
     if (deadline != COSY_NEVER)
-        fprintf(tree->out, ", %.3f s left", (double)(deadline > tree->now ? deadline - tree->now : 0) / 1e9);
-    uint32_t waited = (uint32_t)(tree->now >> 20) - task->since;
-    fprintf(tree->out, ", since %.3f s", (double)waited * (1 << 20) / 1e9);
+        fprintf(tree->out, ", %.2f s left", (double)(deadline > tree->now ? deadline - tree->now : 0) / 1e9);
 }
 
 static void tell_state(struct tree *tree, struct cosy_task *task)
@@ -54,25 +61,10 @@ static void tell_state(struct tree *tree, struct cosy_task *task)
 static void tell_awaiters(struct tree *tree, struct cosy_task *task)
 {
     struct cosy_observer *first = task->future.callbacks, *observer = first;
-    for (int n = 0; observer; n++) {
+    for (int n = 0; observer;) {
         if (observer->task)
-            fprintf(tree->out, "%s '%s'", n ? "," : ", awaited by", cosy_task_name(observer->task));
+            fprintf(tree->out, "%s '%s'", n++ ? "," : ", awaited by", cosy_task_name(observer->task));
         observer = observer->next == first ? NULL : observer->next;
-    }
-}
-
-static void tell_frames(struct tree *tree, struct cosy_task *task, const char *indent, bool has_children)
-{
-    struct cosy_frame frames[FRAMES];
-    if (!task->wait || !(task->future.node.flags & FLAG_BEGUN))
-        return;
-    int count = cosy_unwind_parked(task->future.sp, frames, FRAMES);
-    for (int i = 0; i < count; i++) {
-        const char *file = strrchr(frames[i].file, '/');
-        fprintf(tree->out, "%s%s    at %s", indent, has_children ? "|" : " ", frames[i].function);
-        if (frames[i].line)
-            fprintf(tree->out, " (%s:%d)", file ? file + 1 : frames[i].file, frames[i].line);
-        fputc('\n', tree->out);
     }
 }
 
@@ -82,44 +74,86 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static bool is_listed(struct tree *tree, uint64_t id)
+/* Where it stands, innermost first, and where it comes from. */
+static void tell_places(struct tree *tree, struct cosy_task *task, const char *indent)
 {
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->tasks[i]->id == id)
-            return true;
-    return false;
+    struct cosy_frame frames[FRAMES];
+    bool parked = task->wait && task->future.node.flags & FLAG_BEGUN;
+    int count = parked ? cosy_unwind_parked(task->future.sp, frames, FRAMES) : 0;
+    for (int i = 0; i < count; i++) {
+        fprintf(tree->out, "%s  at %s", indent, frames[i].function);
+        if (frames[i].line)
+            fprintf(tree->out, " (%s:%d)", base_name(frames[i].file), frames[i].line);
+        fputc('\n', tree->out);
+    }
+    fprintf(tree->out, "%s  created in %s (%s:%u)\n", indent, task->site->func, base_name(task->site->file), task->site->line);
 }
 
-/* A task whose parent has ended stands at the top. */
-static bool is_child(struct tree *tree, struct cosy_task *task, uint64_t parent)
+/* ---- the shape: no recursion, for a chain of tasks may be longer than any stack is deep ---- */
+
+static size_t place_of(const struct tree *tree, uint64_t id)
 {
-    return parent ? task->parent == parent : !is_listed(tree, task->parent);
+    size_t low = 0, high = tree->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (tree->branches[middle].task->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < tree->count && tree->branches[low].task->id == id ? low : tree->count;
 }
 
-static size_t children_of(struct tree *tree, uint64_t parent)
+/* A task whose parent has ended stands at the top: a child of the entry behind the last. */
+static void link_branches(struct tree *tree)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < tree->count; i++)
-        count += is_child(tree, tree->tasks[i], parent);
-    return count;
-}
-
-static void tell_children(struct tree *tree, uint64_t parent, const char *indent)
-{
-    size_t left = children_of(tree, parent);
+    for (size_t i = 0; i <= tree->count; i++)
+        tree->branches[i].child = tree->branches[i].last = tree->branches[i].sibling = NONE;
     for (size_t i = 0; i < tree->count; i++) {
-        struct cosy_task *task = tree->tasks[i];
-        if (!is_child(tree, task, parent))
+        size_t parent = place_of(tree, tree->branches[i].task->parent);
+        struct branch *above = &tree->branches[parent];
+        tree->branches[i].parent = parent;
+        if (above->child == NONE)
+            above->child = i;
+        else
+            tree->branches[above->last].sibling = i;
+        above->last = i;
+    }
+}
+
+static void tell_branch(struct tree *tree, const struct branch *branch, size_t depth)
+{
+    struct cosy_task *task = branch->task;
+    bool last = branch->sibling == NONE;
+    size_t shown = depth < DEEPEST ? depth : DEEPEST;
+    tree->indent[3 * shown] = '\0';
+    fprintf(tree->out, "%s%s- %s (%s): ", tree->indent, last ? "`" : "|", cosy_task_name(task), task->site->name);
+    tell_state(tree, task);
+    tell_awaiters(tree, task);
+    fputc('\n', tree->out);
+    memcpy(tree->indent + 3 * shown, last ? "   " : "|  ", 3);
+    memcpy(tree->indent + 3 * shown + 3, branch->child != NONE ? "|" : " ", 2);
+    tell_places(tree, task, tree->indent);
+}
+
+static void tell_branches(struct tree *tree)
+{
+    const size_t root = tree->count;
+    const struct branch *branches = tree->branches;
+    size_t depth = 0, at = branches[root].child;
+    while (at != NONE && at != root) {
+        tell_branch(tree, &branches[at], depth);
+        if (branches[at].child != NONE) {
+            at = branches[at].child;
+            depth++;
             continue;
-        bool last = --left == 0;
-        char deeper[128];
-        snprintf(deeper, sizeof deeper, "%.100s%s", indent, last ? "   " : "|  ");
-        fprintf(tree->out, "%s%s- %s (%s): ", indent, last ? "`" : "|", cosy_task_name(task), task->site->name);
-        tell_state(tree, task);
-        tell_awaiters(tree, task);
-        fprintf(tree->out, ", created at %s:%u in %s\n", base_name(task->site->file), task->site->line, task->site->func);
-        tell_frames(tree, task, deeper, children_of(tree, task->id) > 0);
-        tell_children(tree, task->id, deeper);
+        }
+        while (at != root && branches[at].sibling == NONE) {
+            at = branches[at].parent;
+            depth--;
+        }
+        if (at != root)
+            at = branches[at].sibling;
     }
 }
 
@@ -127,16 +161,20 @@ static void tell_tree(void *arg)
 {
     struct tree *tree = arg;
     size_t count = cosy_all_tasks(tree->loop, NULL, 0);
-    tree->tasks = cosy_heap_alloc((count + 1) * sizeof(*tree->tasks));
-    if (!tree->tasks) {
+    struct cosy_task **tasks = cosy_heap_alloc((count + 1) * sizeof(*tasks));
+    tree->branches = cosy_heap_alloc((count + 1) * sizeof(*tree->branches));
+    if (tasks && tree->branches) {
+        tree->count = cosy_all_tasks(tree->loop, tasks, count);
+        for (size_t i = 0; i < count; i++)
+            tree->branches[i].task = tasks[i];
+        link_branches(tree);
+        tree->now = tree->loop->sys->ops->now(tree->loop->sys);
+        fprintf(tree->out, "%zu task%s on the %s loop\n", count, count == 1 ? "" : "s", cosy_loop_backend_name(tree->loop));
+        tell_branches(tree);
+    } else
         fprintf(tree->out, "%zu tasks (no memory to list them)\n", count);
-        return;
-    }
-    tree->count = cosy_all_tasks(tree->loop, tree->tasks, count);
-    tree->now = tree->loop->sys->ops->now(tree->loop->sys);
-    fprintf(tree->out, "%zu task%s on the %s loop\n", count, count == 1 ? "" : "s", cosy_loop_backend_name(tree->loop));
-    tell_children(tree, 0, "");
-    cosy_heap_free(tree->tasks);
+    cosy_heap_free(tasks);
+    cosy_heap_free(tree->branches);
 }
 
 static void print_tree(FILE *stream, struct cosy_loop *loop)

@@ -191,6 +191,18 @@ cosy_async __attribute__((unused)) static int slow_cleanup(cosy_ns delay, const 
     return result;
 }
 
+/* The same, as long as the test wants: no clock decides how far it is. */
+static bool gate_open;
+
+cosy_async __attribute__((unused)) static int gated_cleanup(const char *name)
+{
+    int result = cosy_sleep(COSY_S(1000)), slept = 0;
+    while (!gate_open && slept == 0)
+        slept = cosy_yield();
+    say("%s cleaned%s", name, slept < 0 ? " badly" : "");
+    return result;
+}
+
 cosy_async __attribute__((unused)) static void let_all_run(int how_often)
 {
     while (how_often-- > 0)

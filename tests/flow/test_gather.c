@@ -84,15 +84,15 @@ TASK_TEST(wide_results) /* the results are int64: no pointer is cut */
 TASK_TEST(the_first_error_is_the_answer) /* test_one_exception */
 {
     int64_t results[3] = {0};
-    cosy_scoped(cosy_task) slow = cosy_create_task(give_later, COSY_MS(3), 3);
+    cosy_scoped(cosy_future) slow = cosy_future_new(NULL);
     cosy_scoped(cosy_task) bad = cosy_create_task(fail_later, COSY_MS(1), EIO);
     cosy_scoped(cosy_task) worse = cosy_create_task(fail_later, COSY_MS(2), EPERM);
     ck_assert_int_eq(cosy_gather_with((.results = results), slow, worse, bad), -EIO);
     ck_assert_str_eq(cosy_error_message(-EIO), "as asked");
-    ck_assert(!cosy_task_done(slow)); /* goes on undisturbed */
+    ck_assert(!cosy_future_done(slow)); /* goes on undisturbed */
     ck_assert_int_eq(results[2], -EIO);
     ck_assert_int_eq(results[0], -COSY_EINVALIDSTATE);
-    ck_assert_int_eq(cosy_await(slow), 3);
+    ck_assert_int_eq(cosy_sleep(COSY_MS(2)), 0);
     return 0; /* and the error of `worse` was not reported: run_body looks */
 }
 
@@ -150,13 +150,12 @@ TASK_TEST(errors_as_results) /* test_return_exceptions, test_result_exception_on
 TASK_TEST(a_cancelled_child_is_an_error_but_no_cancel) /* test_one_cancellation */
 {
     cosy_scoped(cosy_task) child = cosy_create_task(give_later, LONG, 1);
-    cosy_scoped(cosy_task) other = cosy_create_task(give_later, COSY_MS(1), 2);
+    cosy_scoped(cosy_future) other = cosy_future_new(NULL);
     let_all_run(1);
     cosy_task_cancel(child);
     ck_assert_int_eq(cosy_gather(other, child), -ECANCELED);
     ck_assert_int_eq(cosy_task_cancelling(cosy_current_task()), 0);
-    ck_assert(!cosy_task_done(other));
-    ck_assert_int_eq(cosy_await(other), 2);
+    ck_assert(!cosy_future_done(other));
     return 0;
 }
 
@@ -291,10 +290,11 @@ TASK_TEST(an_error_in_answer_to_the_cancel_is_the_answer) /* as asyncio: the fir
 
 TASK_TEST(after_a_cancel_it_returns_with_the_first_handle) /* plainly: at the first cancelled child; else: when all are done */
 {
-    cosy_scoped(cosy_task) slow = cosy_create_task(slow_cleanup, COSY_MS(2), "slow");
+    cosy_scoped(cosy_task) slow = cosy_create_task(gated_cleanup, "slow");
     cosy_scoped(cosy_task) quick = cosy_create_task(give_later, LONG, 2);
     ck_assert_int_eq(cancelled_gather(0, slow, quick), -ECANCELED);
     ck_assert(!cosy_task_done(slow));
+    gate_open = true;
     ck_assert_int_eq(cosy_await(slow), -ECANCELED);
     said("slow cleaned");
     cosy_scoped(cosy_task) slow_too = cosy_create_task(slow_cleanup, COSY_MS(2), "slow");
@@ -306,7 +306,7 @@ TASK_TEST(after_a_cancel_it_returns_with_the_first_handle) /* plainly: at the fi
 
 static int gather_cleanups(void)
 {
-    return cosy_gather(cosy_call(give_later, LONG, 1), cosy_call(slow_cleanup, COSY_MS(1), "a"), cosy_call(slow_cleanup, COSY_MS(2), "b"));
+    return cosy_gather(cosy_call(give_later, LONG, 1), cosy_call(gated_cleanup, "a"), cosy_call(gated_cleanup, "b"));
 }
 
 TASK_TEST(a_cancel_waits_for_its_own_coroutines)
@@ -314,6 +314,9 @@ TASK_TEST(a_cancel_waits_for_its_own_coroutines)
     cosy_scoped(cosy_task) outer = cosy_create_task(gather_cleanups);
     let_all_run(2);
     cosy_task_cancel(outer);
+    let_all_run(5);
+    ck_assert(!cosy_task_done(outer));
+    gate_open = true;
     ck_assert_int_eq(cosy_await(outer), -ECANCELED);
     said("a cleaned b cleaned");
     return 0;
@@ -334,7 +337,7 @@ TASK_TEST(a_second_cancel_cuts_the_cleanup_short)
 
 static int gather_bad_and_slow(void)
 {
-    return cosy_gather(cosy_call(fail_with, EIO), cosy_call(slow_cleanup, COSY_MS(1), "it"));
+    return cosy_gather(cosy_call(fail_with, EIO), cosy_call(gated_cleanup, "it"));
 }
 
 TASK_TEST(a_cancel_after_the_error_while_its_own_are_waited_for)
@@ -343,6 +346,7 @@ TASK_TEST(a_cancel_after_the_error_while_its_own_are_waited_for)
     let_all_run(4);
     ck_assert(!cosy_task_done(outer));
     cosy_task_cancel(outer);
+    gate_open = true;
     ck_assert_int_eq(cosy_await(outer), -ECANCELED); /* in asyncio it would meet the wait after */
     said("it cleaned");
     return 0;

@@ -231,11 +231,11 @@ TASK_TEST(an_eager_child_that_fails_at_once) /* gh-128588, test_taskgroup_eager.
 
 /* ---- cancelled from outside ---- */
 
-static int group_of_two(cosy_ns cleanup)
+static int group_of_two(void)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, slow_cleanup, cleanup, "a");
-    cosy_task_group_create_task(group, slow_cleanup, cleanup, "b");
+    cosy_task_group_create_task(group, gated_cleanup, "a");
+    cosy_task_group_create_task(group, gated_cleanup, "b");
     int result = cosy_task_group_wait(group);
     say("%s", cosy_errname(result));
     return result;
@@ -243,9 +243,12 @@ static int group_of_two(cosy_ns cleanup)
 
 TASK_TEST(a_cancel_while_it_waits) /* test_taskgroup_06, test_taskgroup_07, test_taskgroup_11 */
 {
-    cosy_scoped(cosy_task) owner = cosy_create_task(group_of_two, COSY_MS(1));
+    cosy_scoped(cosy_task) owner = cosy_create_task(group_of_two);
     let_all_run(2);
     cosy_task_cancel(owner);
+    let_all_run(5);
+    ck_assert(!cosy_task_done(owner));
+    gate_open = true;
     ck_assert_int_eq(cosy_await(owner), -ECANCELED);
     ck_assert_int_eq(cosy_task_cancelling(owner), 1);
     said("a cleaned b cleaned ECANCELED");
@@ -254,13 +257,14 @@ TASK_TEST(a_cancel_while_it_waits) /* test_taskgroup_06, test_taskgroup_07, test
 
 TASK_TEST(cancels_while_it_ends_change_nothing) /* test_taskgroup_12, 15, 16, 17: all children are still joined */
 {
-    cosy_scoped(cosy_task) owner = cosy_create_task(group_of_two, COSY_MS(3));
+    cosy_scoped(cosy_task) owner = cosy_create_task(group_of_two);
     let_all_run(2);
     for (int i = 0; i < 3; i++) {
         cosy_task_cancel(owner);
         let_all_run(2);
         ck_assert(!cosy_task_done(owner));
     }
+    gate_open = true;
     ck_assert_int_eq(cosy_await(owner), -ECANCELED);
     ck_assert_int_eq(cosy_task_cancelling(owner), 3);
     said("a cleaned b cleaned ECANCELED");
@@ -305,7 +309,7 @@ TASK_TEST(a_cancel_that_the_body_swallows_is_gone)
 static int bad_and_slow(void)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, slow_cleanup, COSY_MS(2), "it");
+    cosy_task_group_create_task(group, gated_cleanup, "it");
     cosy_task_group_create_task(group, fail_with, EIO);
     int result = cosy_task_group_wait(group);
     say("%s %d", cosy_errname(result), cosy_task_cancelling(cosy_current_task()));
@@ -320,21 +324,21 @@ TASK_TEST(a_cancel_while_it_ends_after_an_error)
     cosy_scoped(cosy_task) owner = cosy_create_task(bad_and_slow);
     let_all_run(5);
     cosy_task_cancel(owner);
+    gate_open = true;
     ck_assert_int_eq(cosy_await(owner), -ECANCELED);
     said("it cleaned EIO 1 ECANCELED");
     return 0;
 }
 
 /* The last child ends and the owner is cancelled in one turn, one way or the other round: woken once. */
-static cosy_task_group *open_group;
 static int ends_in_one_turn(cosy_future *gate, int32_t value)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    open_group = group;
     cosy_coro *awaited = cosy_call(cosy_await_future_, gate);
     ck_assert_ptr_nonnull(cosy_task_group_add_(group, awaited, NULL));
     int result = cosy_task_group_wait(group);
-    let_all_run(3);
+    for (int i = 0; i < 4 && result >= 0; i++)
+        result = cosy_yield();
     return result < 0 ? result : value;
 }
 
@@ -531,7 +535,7 @@ static int cancelled_group(int in_body)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
     shared = group;
-    cosy_task_group_create_task(group, slow_cleanup, COSY_MS(1), "child");
+    cosy_task_group_create_task(group, gated_cleanup, "child");
     int body = in_body ? cosy_sleep(LONG) : 0;
     return cosy_task_group_close(group, body);
 }
@@ -539,12 +543,15 @@ static int cancelled_group(int in_body)
 TASK_TEST(it_is_cancelled_and_so_is_its_owner) /* gh-155433: the cancel from outside is not lost */
 {
     for (int in_body = 0; in_body < 2; in_body++) {
+        gate_open = false;
         cosy_scoped(cosy_task) owner = cosy_create_task(cancelled_group, in_body);
         let_all_run(2);
         cosy_task_group_cancel(shared);
         let_all_run(2);
         ck_assert(!cosy_task_done(owner));
         cosy_task_cancel(owner);
+        let_all_run(1);
+        gate_open = true;
         ck_assert_int_eq(cosy_await(owner), -ECANCELED);
         ck_assert_int_eq(cosy_task_cancelling(owner), 1);
         said("child cleaned");
@@ -617,14 +624,15 @@ END_TEST
 static int leave_early(int result)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, slow_cleanup, COSY_MS(1), "a");
-    cosy_task_group_create_task(group, slow_cleanup, COSY_MS(2), "b");
+    cosy_task_group_create_task(group, gated_cleanup, "a");
+    cosy_task_group_create_task(group, slow_cleanup, COSY_US(10), "b");
     cosy_try(cosy_yield());
     return result;
 }
 
 TASK_TEST(leaving_the_block_cancels_and_joins)
 {
+    gate_open = true;
     ck_assert_int_eq(leave_early(5), 5);
     said("a cleaned b cleaned");
     ck_assert_int_eq(leave_early(-EIO), -EIO);
@@ -636,10 +644,12 @@ TASK_TEST(leaving_the_block_cancels_and_joins)
 TASK_TEST(a_cancel_while_a_block_left_early_is_joined_is_not_lost)
 {
     cosy_scoped(cosy_task) owner = cosy_create_task(leave_early, 5);
-    let_all_run(3);
+    while (!trace[0])
+        ck_assert_int_eq(cosy_sleep(COSY_US(10)), 0);
     cosy_task_cancel(owner);
+    gate_open = true;
     ck_assert_int_eq(cosy_await(owner), -ECANCELED);
-    said("a cleaned b cleaned");
+    said("b cleaned a cleaned");
     return 0;
 }
 
@@ -692,33 +702,42 @@ TASK_TEST(dropping_groups)
 
 /* ---- the loop ends under it, and no memory ---- */
 
-static int ignores_cancels(cosy_future *never)
+static int ignores_the_cancel(cosy_future *never)
+{
+    (void)cosy_sleep(LONG);
+    return cosy_await(never);
+}
+
+static int waits_for_ever(cosy_future *never, int failing)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, cosy_await_future_, never);
-    cosy_task_group_create_task(group, fail_with, EIO);
-    cosy_task_group_create_task(group, swallow, 1);
+    cosy_task_group_create_task(group, ignores_the_cancel, never);
+    if (failing)
+        cosy_task_group_create_task(group, fail_with, EIO);
     return cosy_task_group_wait(group);
 }
 
+/* What the group holds goes with it: LSan would tell. */
 START_TEST(a_loop_closed_under_a_group)
 {
     cosy_set_log_sink(keep_log, NULL);
-    for (int turns_made = 0; turns_made < 6; turns_made++) {
-        cosy_loop *loop;
-        ck_assert_int_eq(cosy_loop_new(&loop), 0);
-        cosy_future *never = cosy_future_new(loop);
-        cosy_task *task = cosy_create_task_with((.loop = loop), ignores_cancels, never);
-        for (int i = 0; i < turns_made; i++)
-            cosy_loop_run_once(loop, 0);
-        ck_assert_int_eq(cosy_loop_close(loop), 0);
-        if (turns_made < 5)
+    for (int failing = 0; failing < 2; failing++)
+        for (int turns_made = 0; turns_made < 12; turns_made++) {
+            cosy_loop *loop;
+            ck_assert_int_eq(cosy_loop_new(&loop), 0);
+            cosy_future *never = cosy_future_new(loop);
+            cosy_task *task = cosy_create_task_with((.loop = loop), waits_for_ever, never, failing);
+            for (int i = 0; i < turns_made; i++)
+                cosy_loop_run_once(loop, 0);
+            ck_assert_int_eq(cosy_loop_close(loop), 0);
+            ck_assert(cosy_task_cancelled(task));
+            if (failing && turns_made == 11)
+                ck_assert_ptr_nonnull(strstr(logged, "as asked"));
             logs("Task was destroyed but it is pending");
-        cosy_task_drop(task);
-        cosy_future_drop(never);
-        cosy_loop_free(loop);
-    }
-    logged[0] = 0;
+            cosy_task_drop(task);
+            cosy_future_drop(never);
+            cosy_loop_free(loop);
+        }
 }
 END_TEST
 
@@ -730,7 +749,7 @@ static int group_for_starving(void)
     cosy_try(cosy_task_group_wait(group));
     cosy_scoped(cosy_task_group) failing = cosy_task_group_open();
     cosy_task_group_create_task(failing, fail_with, ENOMEM);
-    cosy_task_group_create_task(failing, give_later, LONG, 2);
+    cosy_task_group_create_task(failing, give_later, COSY_US(20), 2);
     int result = cosy_task_group_wait(failing);
     return result == -ENOMEM ? 0 : result == 0 ? -EIO : result; /* an error is never lost */
 }

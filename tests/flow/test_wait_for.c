@@ -176,7 +176,7 @@ static int wait_no_time_for(cosy_task *task)
 
 TASK_TEST(a_cancel_while_no_time_waits_for_the_cleanup) /* asyncio's _cancel_and_wait passes a cancel on at once */
 {
-    cosy_scoped(cosy_task) task = cosy_create_task(slow_cleanup, COSY_MS(3), "it");
+    cosy_scoped(cosy_task) task = cosy_create_task(gated_cleanup, "it");
     cosy_scoped(cosy_task) waiter = cosy_create_task(wait_no_time_for, task);
     let_all_run(3);
     ck_assert(!cosy_task_done(task) && !cosy_task_done(waiter));
@@ -185,6 +185,7 @@ TASK_TEST(a_cancel_while_no_time_waits_for_the_cleanup) /* asyncio's _cancel_and
     ck_assert(cosy_task_cancelled(waiter));
     ck_assert(!cosy_task_done(task));
     ck_assert_int_eq(cosy_task_cancelling(task), 1);
+    gate_open = true;
     ck_assert_int_eq(cosy_await(task), -ECANCELED);
     said("it cleaned");
     return 0;
@@ -246,16 +247,21 @@ TASK_TEST(a_cancelled_child_is_no_timeout) /* test_asyncio_wait_for_cancelled */
     return 0;
 }
 
+static int wait_for_gated_cleanup(void)
+{
+    return cosy_wait_for(cosy_call(gated_cleanup, "inner"), 1);
+}
+
 TASK_TEST(a_cancel_in_the_cleanup_after_the_limit) /* test_wait_for_self_cancellation in spirit: the cancel wins */
 {
-    cosy_scoped(cosy_task) waiter = cosy_create_task(wait_for_cleanup, 1);
-    ck_assert_int_eq(cosy_sleep(COSY_US(500)), 0);
-    if (!cosy_task_done(waiter)) { /* its clean-up sleeps: cut short, and no timeout */
-        cosy_task_cancel(waiter);
-        ck_assert_int_eq(cosy_await(waiter), -ECANCELED);
-        said("inner cleaned badly");
-    }
-    trace[0] = 0;
+    cosy_scoped(cosy_task) waiter = cosy_create_task(wait_for_gated_cleanup);
+    while (!cosy_task_cancelling(waiter)) /* the limit's own request */
+        ck_assert_int_eq(cosy_sleep(COSY_US(100)), 0);
+    let_all_run(2);
+    cosy_task_cancel(waiter);
+    ck_assert_int_eq(cosy_await(waiter), -ECANCELED);
+    ck_assert_int_eq(cosy_task_cancelling(waiter), 1);
+    said("inner cleaned badly");
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #include <cosy/loop.h>
 
 #include "../../src/base/heap.h"
+#include "../../src/loop/context.h"
 #include "../../src/loop/loop.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -164,6 +165,20 @@ LOCAL void take_byte(int fd)
 
 /* ---- running a program's suite ---- */
 
+LOCAL bool under_valgrind(void)
+{
+    const char *tool = getenv("COSY_TEST_TOOL");
+    return tool && strcmp(tool, "valgrind") == 0;
+}
+
+/* Around each test: under valgrind all run in one process. */
+LOCAL void forget_the_last_test(void)
+{
+    cosy_context_slot_clear(&cosy_thread_.context);
+    cosy_set_log_sink(NULL, NULL);
+    cosy_heap_fail_nth(0, false);
+}
+
 LOCAL int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
@@ -176,6 +191,7 @@ LOCAL int run_suite(Suite *suite)
 #define ADD_TESTS(suite, name, ...)                                                                                    \
     do {                                                                                                               \
         TCase *case_ = tcase_create(name);                                                                             \
+        tcase_add_checked_fixture(case_, forget_the_last_test, forget_the_last_test);                                  \
         const TTest *const tests_[] = {__VA_ARGS__};                                                                   \
         for (size_t i_ = 0; i_ < sizeof tests_ / sizeof tests_[0]; i_++)                                               \
             tcase_add_test(case_, tests_[i_]);                                                                         \

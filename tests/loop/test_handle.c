@@ -495,6 +495,81 @@ START_TEST(an_own_handle_of_the_running_batch_is_cancelled_and_freed)
 }
 END_TEST
 
+START_TEST(due_timers_cancel_and_free_each_other)
+{
+    for (int warm = 0; warm < 3; warm++) { /* after turns with fewer and with more due timers than this one */
+        cosy_loop *loop = killer.loop = new_loop();
+        int ran = 0;
+        for (int i = 0; i < 4 * warm; i++)
+            cosy_call_later(loop, 0, count, &ran, NULL);
+        cosy_loop_run_once(loop, 0);
+        ck_assert_int_eq(ran, 4 * warm);
+        for (int from_timer = 0; from_timer < 2; from_timer++) {
+            trace_clear();
+            killer.other = malloc(sizeof *killer.other);
+            cosy_handle_init(killer.other, trace_letter, L('x'));
+            if (from_timer)
+                cosy_call_later(loop, 0, cancel_and_free_other, NULL, NULL);
+            else
+                cosy_call_soon(loop, cancel_and_free_other, NULL, NULL);
+            cosy_call_later(loop, 0, trace_letter, L('a'), NULL);
+            ck_assert_int_eq(cosy_handle_start_later(loop, killer.other, 0), 0);
+            cosy_call_later(loop, 0, trace_letter, L('b'), NULL);
+            cosy_loop_run_once(loop, 0);
+            ck_assert_str_eq(trace.text, "kab");
+        }
+        cosy_loop_free(loop);
+    }
+}
+END_TEST
+
+static void restart_own(void *arg)
+{
+    struct own_timer *self = arg;
+    trace_add((char)('0' + self->ticks));
+    if (++self->ticks < 4)
+        ck_assert_int_eq(cosy_handle_start_at(self->loop, &self->handle, 0), 0);
+}
+
+START_TEST(a_due_timer_that_restarts_waits_for_the_next_turn)
+{
+    struct own_timer timer = {.loop = new_loop()};
+    trace_clear();
+    cosy_handle_init(&timer.handle, restart_own, &timer);
+    cosy_handle_start_at(timer.loop, &timer.handle, 0);
+    for (int i = 1; i <= 4; i++) {
+        ck_assert_int_eq(cosy_loop_run_once(timer.loop, 0), 1);
+        ck_assert_int_eq(timer.ticks, i);
+    }
+    ck_assert_int_eq(cosy_loop_run_once(timer.loop, 0), 0);
+    ck_assert_str_eq(trace.text, "0123");
+    cosy_loop_free(timer.loop);
+}
+END_TEST
+
+START_TEST(due_timers_keep_their_order_without_memory)
+{
+    enum { DUE = 300 };
+    for (long n = 1; n <= 6; n++)
+        for (int repeat = 0; repeat < 2; repeat++) {
+            cosy_loop *loop = new_loop();
+            char expected[DUE + 2] = "s";
+            trace_clear();
+            for (int i = 0; i < DUE; i++) {
+                expected[i + 1] = (char)('0' + i % 64);
+                ck_assert_int_eq(cosy_call_at(loop, 1000, trace_letter, L('0' + i % 64), NULL), 0);
+            }
+            cosy_call_soon(loop, trace_letter, L('s'), NULL);
+            cosy_heap_fail_nth(n, repeat);
+            for (int turns = 0; turns < DUE && trace.length < DUE + 1; turns++)
+                ck_assert_int_eq(cosy_loop_run_once(loop, 0), 1);
+            cosy_heap_fail_nth(0, false);
+            ck_assert_str_eq(trace.text, expected);
+            cosy_loop_free(loop);
+        }
+}
+END_TEST
+
 START_TEST(a_handle_of_the_loop_is_no_embedders)
 {
     cosy_loop *loop = new_loop();
@@ -560,7 +635,8 @@ int main(void)
     ADD_TESTS(suite, "embedder's", an_own_handle_restarts, an_own_handle_restarts_inside_its_callback,
               an_own_handle_may_be_freed_by_its_callback, cancel_takes_an_own_handle_off_the_queue_at_once,
               cancel_takes_an_own_handle_off_the_clock_at_once, an_own_handle_of_the_running_batch_is_cancelled_and_freed,
+              due_timers_cancel_and_free_each_other, a_due_timer_that_restarts_waits_for_the_next_turn,
               a_handle_of_the_loop_is_no_embedders);
-    ADD_TESTS(suite, "memory", each_allocation_of_a_callback_fails_cleanly);
+    ADD_TESTS(suite, "memory", due_timers_keep_their_order_without_memory, each_allocation_of_a_callback_fails_cleanly);
     return run_suite(suite);
 }

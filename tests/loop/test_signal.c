@@ -35,12 +35,13 @@ END_TEST
 START_TEST(each_signal_has_its_handler)
 {
     cosy_loop *loop = new_loop();
+    int last = under_valgrind() ? SIGRTMAX - 1 : SIGRTMAX; /* valgrind keeps it for itself */
     trace_clear();
     cosy_add_signal_handler(loop, SIGUSR2, trace_letter, L('2'));
     cosy_add_signal_handler(loop, SIGUSR1, trace_letter, L('1'));
     cosy_add_signal_handler(loop, SIGRTMIN, trace_letter, L('r'));
-    cosy_add_signal_handler(loop, SIGRTMAX, trace_letter, L('R'));
-    raise(SIGRTMAX);
+    cosy_add_signal_handler(loop, last, trace_letter, L('R'));
+    raise(last);
     raise(SIGUSR2);
     raise(SIGUSR1);
     raise(SIGRTMIN);
@@ -282,6 +283,7 @@ START_TEST(closing_while_signals_arrive_in_another_thread_is_safe)
     }
     atomic_store(&enough, true);
     pthread_join(thread, NULL);
+    signal(SIGUSR1, SIG_DFL);
 }
 END_TEST
 

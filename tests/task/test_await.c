@@ -25,7 +25,8 @@ static bool bell_cancel(cosy_awaitable *a)
     return bell->cancel_wakes && cosy_wake(bell->waker, 33);
 }
 
-#define BELL(...) ((struct bell){.awaitable = {bell_start, bell_cancel, "the bell"}, .at_once = 1, ##__VA_ARGS__})
+/* start answers `answer`: 1 waits */
+#define BELL(answer, ...) ((struct bell){.awaitable = {bell_start, bell_cancel, "the bell"}, .at_once = (answer), ##__VA_ARGS__})
 
 static int await_bell(struct bell *bell)
 {
@@ -42,7 +43,7 @@ static void ring(void *arg)
 
 ASYNC_TEST(hook_wakes_with_a_result)
 {
-    struct bell bell = BELL();
+    struct bell bell = BELL(1);
     ck_assert_int_eq(cosy_call_soon(cosy_running_loop(), ring, &bell, NULL), 0);
     ck_assert_int_eq(await_bell(&bell), 11);
     ck_assert_int_eq(bell.started, 1);
@@ -52,7 +53,7 @@ ASYNC_TEST(hook_wakes_with_a_result)
 
 ASYNC_TEST(hook_may_answer_at_once)
 {
-    struct bell ready = BELL(.at_once = 0), failed = BELL(.at_once = -EPROTO);
+    struct bell ready = BELL(0), failed = BELL(-EPROTO);
     struct cosy_loop_stats before, after;
     cosy_loop_get_stats(cosy_running_loop(), &before);
     ck_assert_int_eq(await_bell(&ready), 0);
@@ -74,7 +75,7 @@ static int wake_inside_start(cosy_awaitable *a, cosy_waker waker)
 ASYNC_TEST(start_itself_may_wake)
 {
     for (int at_once = 1; at_once >= -1; at_once--) {
-        struct bell bell = BELL(.at_once = at_once);
+        struct bell bell = BELL(at_once);
         bell.awaitable.start = wake_inside_start;
         ck_assert_int_eq(await_bell(&bell), at_once == 1 ? 22 : at_once);
     }
@@ -85,7 +86,7 @@ ASYNC_TEST(start_itself_may_wake)
 ASYNC_TEST(a_cancel_is_not_lost_when_start_woke)
 {
     for (int at_once = 1; at_once >= -1; at_once--) {
-        struct bell bell = BELL(.at_once = at_once);
+        struct bell bell = BELL(at_once);
         bell.awaitable.start = wake_inside_start;
         cosy_task_cancel(cosy_current_task());
         ck_assert_int_eq(await_bell(&bell), -ECANCELED);
@@ -97,7 +98,7 @@ ASYNC_TEST(a_cancel_is_not_lost_when_start_woke)
 
 ASYNC_TEST(wakers_are_used_up)
 {
-    struct bell bell = BELL();
+    struct bell bell = BELL(1);
     cosy_scoped(cosy_task) t = cosy_create_task(await_bell, &bell);
     cosy_try(cosy_yield());
     ck_assert(cosy_wake(bell.waker, 5));
@@ -119,7 +120,7 @@ static int await_two(struct bell *bells)
 /* The source of the first wait learns too late that it was cancelled: it must not end the second. */
 ASYNC_TEST(a_late_waker_does_not_end_the_next_wait)
 {
-    struct bell bells[] = {BELL(), BELL()};
+    struct bell bells[] = {BELL(1), BELL(1)};
     cosy_scoped(cosy_task) t = cosy_create_task(await_two, bells);
     cosy_try(cosy_yield());
     cosy_task_cancel(t);
@@ -134,7 +135,7 @@ ASYNC_TEST(a_late_waker_does_not_end_the_next_wait)
 
 ASYNC_TEST(cancel_goes_to_the_hook)
 {
-    struct bell leaves_it = BELL(), wakes = BELL(.cancel_wakes = true), none = BELL();
+    struct bell leaves_it = BELL(1), wakes = BELL(1, .cancel_wakes = true), none = BELL(1);
     none.awaitable.cancel = NULL;
     struct bell *bells[] = {&leaves_it, &wakes, &none};
     int expected[] = {-ECANCELED, 33, -ECANCELED};
@@ -152,7 +153,7 @@ ASYNC_TEST(cancel_goes_to_the_hook)
 
 ASYNC_TEST(a_cancel_from_before_meets_the_hook)
 {
-    struct bell bell = BELL();
+    struct bell bell = BELL(1);
     cosy_task_cancel(cosy_current_task());
     ck_assert_int_eq(await_bell(&bell), -ECANCELED);
     ck_assert_int_eq(bell.started, 1);
@@ -167,7 +168,7 @@ ASYNC_TEST(many_wait_for_hooks_at_once)
     struct bell bells[TASKS];
     cosy_task *tasks[TASKS];
     for (int i = 0; i < TASKS; i++) {
-        bells[i] = BELL();
+        bells[i] = BELL(1);
         tasks[i] = cosy_create_task(await_bell, &bells[i]);
     }
     cosy_try(cosy_yield());

@@ -78,8 +78,11 @@ static int epoll_watch(struct cosy_sys *sys, int fd, unsigned events, void *data
         error = control(self->fd, EPOLL_CTL_MOD, fd, mask, cosy_watch_id(next));
     if (error)
         return error;
-    if (old) /* its descriptor was closed, and this is another file with the same number */
+    if (old) { /* its descriptor was closed, and this is another file with the same number */
         cosy_watches_remove(&self->watches, old);
+        cosy_list_remove(&next->link); /* whose id the kernel has: it is the one to be taken */
+        cosy_list_append(self->watches.free.next, &next->link);
+    }
     struct cosy_watch *watch = cosy_watches_add(&self->watches, (size_t)fd, fd, events, data);
     cosy_assert(watch == next);
     watch->asked = mask;

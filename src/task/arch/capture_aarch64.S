@@ -2,6 +2,12 @@
  * capture.h describes the block: coroutine 0, function 8, eight integer registers 16, vector registers 80, then stack words. */
 #if defined(__aarch64__)
 
+	.equ	THREAD_MAKING, 24
+	.equ	THREAD_MADE, 32
+	.equ	OBJECT_OUTER, 16
+	.equ	OBJECT_START, 80
+	.equ	OBJECT_FRAME, 96
+
 	.text
 
 	.macro function name
@@ -12,20 +18,24 @@
 \name:
 	.endm
 
-/* w17: the slot's number. Finds the slot's block (-> x16), notes slot and block, stores the integer registers.
- * cosy_capture_state in thread-local storage: slots 0, captured 128, slot 136. */
-	.macro find_block_and_store_integers
-	stp	x0, x1, [sp, #-16]!
-	.cfi_adjust_cfa_offset 16
-	adrp	x16, :gottprel:cosy_capture_state
-	ldr	x16, [x16, #:gottprel_lo12:cosy_capture_state]
-	mrs	x0, tpidr_el0
-	add	x0, x0, x16
-	str	w17, [x0, #136]
-	ldr	x16, [x0, w17, uxtw #3]
-	str	x16, [x0, #128]
-	ldp	x0, x1, [sp], #16
-	.cfi_adjust_cfa_offset -16
+/* Finds the innermost call in the making that began in the calling frame (x29: call.h makes sure of a frame pointer), passing those that
+ * were left in the middle, and notes it. x16 = its object; x9, x10 are used. */
+	.macro find_object
+	adrp	x16, :gottprel:cosy_thread_
+	ldr	x16, [x16, #:gottprel_lo12:cosy_thread_]
+	mrs	x9, tpidr_el0
+	add	x9, x9, x16
+	ldr	x16, [x9, #THREAD_MAKING]
+1:	ldr	x10, [x16, #OBJECT_FRAME]
+	cmp	x10, x29
+	b.eq	2f
+	ldr	x16, [x16, #OBJECT_OUTER]
+	b	1b
+2:	str	x16, [x9, #THREAD_MADE]
+	.endm
+
+	.macro store_integers
+	ldr	x16, [x16, #OBJECT_START]	/* the block */
 	stp	x0, x1, [x16, #16]
 	stp	x2, x3, [x16, #32]
 	stp	x4, x5, [x16, #48]
@@ -33,20 +43,14 @@
 	.endm
 
 /* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40, scope 120,
- * error 48. The slot holds the object; bit 0 of `captured` says so. */
+ * error 48. */
 	function cosy_capture_inline
 	.cfi_startproc
-	adrp	x16, :gottprel:cosy_capture_state
-	ldr	x16, [x16, #:gottprel_lo12:cosy_capture_state]
-	mrs	x9, tpidr_el0
-	add	x9, x9, x16
-	str	w17, [x9, #136]
-	ldr	x16, [x9, w17, uxtw #3]
+	hint	#34			/* bti c */
+	find_object
 	str	x0, [x16, #40]
 	str	x1, [x16, #120]
 	str	x2, [x16, #48]
-	add	x16, x16, #1
-	str	x16, [x9, #128]
 	mov	x0, #0
 	ret
 	.cfi_endproc
@@ -54,7 +58,9 @@
 
 	function cosy_capture_integers
 	.cfi_startproc
-	find_block_and_store_integers
+	hint	#34
+	find_object
+	store_integers
 	mov	x0, #0
 	ret
 	.cfi_endproc
@@ -62,7 +68,9 @@
 
 	function cosy_capture_light
 	.cfi_startproc
-	find_block_and_store_integers
+	hint	#34
+	find_object
+	store_integers
 	stp	q0, q1, [x16, #80]
 	stp	q2, q3, [x16, #112]
 	ldp	q0, q1, [sp]
@@ -74,7 +82,9 @@
 
 	function cosy_capture_wide
 	.cfi_startproc
-	find_block_and_store_integers
+	hint	#34
+	find_object
+	store_integers
 	stp	q0, q1, [x16, #80]
 	stp	q2, q3, [x16, #112]
 	stp	q4, q5, [x16, #144]
@@ -87,27 +97,6 @@
 	ret
 	.cfi_endproc
 	.size	cosy_capture_wide, .-cosy_capture_wide
-
-	.macro entries name, target
-	function \name
-	.cfi_startproc
-	.set	slot, 0
-	.rept	16
-	.p2align 4
-	hint	#34			/* bti c */
-	mov	w17, #slot
-	b	\target
-	.set	slot, slot + 1
-	.endr
-	.p2align 4
-	.cfi_endproc
-	.size	\name, .-\name
-	.endm
-
-	entries	cosy_capture_inline_entries, cosy_capture_inline
-	entries	cosy_capture_integers_entries, cosy_capture_integers
-	entries	cosy_capture_light_entries, cosy_capture_light
-	entries	cosy_capture_wide_entries, cosy_capture_wide
 
 	function cosy_capture_nothing
 	.cfi_startproc

@@ -2,6 +2,12 @@
  * capture.h describes the block: coroutine 0, function 8, six integer registers 16, rax 64, vector registers 80, then stack words. */
 #if defined(__x86_64__)
 
+	.equ	THREAD_MAKING, 24
+	.equ	THREAD_MADE, 32
+	.equ	OBJECT_OUTER, 16
+	.equ	OBJECT_START, 80
+	.equ	OBJECT_FRAME, 96
+
 	.text
 
 	.macro function name
@@ -12,15 +18,20 @@
 \name:
 	.endm
 
-/* r10: the slot's number. Finds the slot's block (-> r10), notes slot and block, stores the integer registers.
- * r11 = offset of cosy_capture_state in thread-local storage: slots 0, captured 128, slot 136. */
-	.macro find_block_and_store_integers
-	movq	cosy_capture_state@gottpoff(%rip), %r11
-	movl	%r10d, %fs:136(%r11)
-	movslq	%r10d, %r10
-	leaq	(%r11,%r10,8), %r10
-	movq	%fs:(%r10), %r10
-	movq	%r10, %fs:128(%r11)
+/* Finds the innermost call in the making that began in the calling frame (rbp: call.h makes sure of a frame pointer), passing those that
+ * were left in the middle, and notes it. r10 = its object, r11 = offset of cosy_thread_ in thread-local storage. */
+	.macro find_object
+	movq	cosy_thread_@gottpoff(%rip), %r11
+	movq	%fs:THREAD_MAKING(%r11), %r10
+1:	cmpq	%rbp, OBJECT_FRAME(%r10)
+	je	2f
+	movq	OBJECT_OUTER(%r10), %r10
+	jmp	1b
+2:	movq	%r10, %fs:THREAD_MADE(%r11)
+	.endm
+
+	.macro store_integers
+	movq	OBJECT_START(%r10), %r10	/* the block */
 	movq	%rdi, 16(%r10)
 	movq	%rsi, 24(%r10)
 	movq	%rdx, 32(%r10)
@@ -30,21 +41,15 @@
 	movq	%rax, 64(%r10)
 	.endm
 
-
 /* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40, scope 120,
- * error 48. The slot holds the object; bit 0 of `captured` says so. */
+ * error 48. */
 	function cosy_capture_inline
 	.cfi_startproc
-	movq	cosy_capture_state@gottpoff(%rip), %r11
-	movl	%r10d, %fs:136(%r11)
-	movslq	%r10d, %r10
-	leaq	(%r11,%r10,8), %r10
-	movq	%fs:(%r10), %r10
+	endbr64
+	find_object
 	movq	%rdi, 40(%r10)
 	movq	%rsi, 120(%r10)
 	movq	%rdx, 48(%r10)
-	incq	%r10
-	movq	%r10, %fs:128(%r11)
 	xorl	%eax, %eax
 	ret
 	.cfi_endproc
@@ -52,7 +57,9 @@
 
 	function cosy_capture_integers
 	.cfi_startproc
-	find_block_and_store_integers
+	endbr64
+	find_object
+	store_integers
 	xorl	%eax, %eax
 	ret
 	.cfi_endproc
@@ -60,7 +67,9 @@
 
 	function cosy_capture_light
 	.cfi_startproc
-	find_block_and_store_integers
+	endbr64
+	find_object
+	store_integers
 	movaps	%xmm0, 80(%r10)
 	movaps	%xmm1, 96(%r10)
 	movaps	%xmm2, 112(%r10)
@@ -76,7 +85,9 @@
 
 	function cosy_capture_wide
 	.cfi_startproc
-	find_block_and_store_integers
+	endbr64
+	find_object
+	store_integers
 	movaps	%xmm0, 80(%r10)
 	movaps	%xmm1, 96(%r10)
 	movaps	%xmm2, 112(%r10)
@@ -93,28 +104,6 @@
 	ret
 	.cfi_endproc
 	.size	cosy_capture_wide, .-cosy_capture_wide
-
-/* One entry of 16 bytes per slot, so that calls whose arguments await can be in the making in several tasks at once. */
-	.macro entries name, target
-	function \name
-	.cfi_startproc
-	.set	slot, 0
-	.rept	16
-	.p2align 4
-	endbr64
-	movl	$slot, %r10d
-	jmp	\target
-	.set	slot, slot + 1
-	.endr
-	.p2align 4
-	.cfi_endproc
-	.size	\name, .-\name
-	.endm
-
-	entries	cosy_capture_inline_entries, cosy_capture_inline
-	entries	cosy_capture_integers_entries, cosy_capture_integers
-	entries	cosy_capture_light_entries, cosy_capture_light
-	entries	cosy_capture_wide_entries, cosy_capture_wide
 
 /* What is called when the coroutine could not be made: takes any arguments, does nothing. */
 	function cosy_capture_nothing

@@ -6,6 +6,7 @@
  */
 #if defined(__x86_64__)
 
+	.equ	THREAD_MAKING, 24
 	.equ	NODE_NEXT, 0
 	.equ	NODE_KIND, 8
 	.equ	NODE_FLAGS, 10
@@ -32,6 +33,8 @@ cosy_yield:
 	testq	%rdi, %rdi
 	je	cosy_yield_slowly
 	testb	$FLAGS_SLOW, NODE_FLAGS(%rdi)
+	jne	cosy_yield_slowly
+	cmpq	$0, %fs:THREAD_MAKING(%rax)	/* calls in the making must be taken along */
 	jne	cosy_yield_slowly
 	movq	TASK_LOOP(%rdi), %rsi
 	movq	LOOP_HEAD(%rsi), %rdx		/* the next one */
