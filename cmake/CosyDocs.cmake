@@ -26,4 +26,7 @@ if(COSY_BUILD_TESTS AND COSY_PLAIN_BUILD)
         "${CMAKE_SOURCE_DIR}")
     cosy_test(docs.man.proof "CC=${CMAKE_C_COMPILER}" "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/docs/test_man.py"
         --prove)
+    set(readme_test "${CMAKE_SOURCE_DIR}/tests/docs/test_readme.py")
+    cosy_test(docs.readme "" "${Python3_EXECUTABLE}" "${readme_test}" "${CMAKE_SOURCE_DIR}")
+    cosy_test(docs.readme.proof "" "${Python3_EXECUTABLE}" "${readme_test}" --prove)
 endif()

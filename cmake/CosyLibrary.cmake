@@ -36,7 +36,9 @@ function(cosy_library target kind)
         PUBLIC "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE COSY_VERSION_STRING="${PROJECT_VERSION}"
         ${COSY_FEATURE_DEFINITIONS})
-    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:${COSY_WARNINGS}>"
+    # Places of the library in tracebacks: src/flow/timeout.c, not the path of whoever built it.
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>"
+        "$<$<COMPILE_LANGUAGE:C>:${COSY_WARNINGS}>"
         "$<$<COMPILE_LANGUAGE:C>:-fno-semantic-interposition;-ftls-model=initial-exec>"
         PUBLIC "$<$<COMPILE_LANGUAGE:C>:${COSY_USER_C_ERRORS}>" "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_CODEGEN}>")
     target_link_libraries(${target} PRIVATE ${COSY_LINK_LIBRARIES} PUBLIC Threads::Threads)

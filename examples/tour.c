@@ -152,24 +152,24 @@ int main(void) { return cosy_main(tour); } /* asyncio.run(tour()) */
  * cosy ... on the ... loop
  *
  * 1. Say hello, wait without blocking, go on
- *   ...<time 0.00> s  Hello
- *   ...<time 0.30> s  World
+ *    <time 0.00> s  Hello
+ *    <time 0.30> s  World
  *
  * 2. Fetch three users in the time of one
- *   ...<time 0.30> s  asking for three users, 0.1 s each ...
- *   ...<time 0.40> s  ... and here they are: Alice, Bob and Carol
+ *    <time 0.30> s  asking for three users, 0.1 s each ...
+ *    <time 0.40> s  ... and here they are: Alice, Bob and Carol
  *
  * 3. Start a task in the background
- *   ...<time 0.40> s  continuing with other requests
- *   ...<time 0.60> s  email sent to Alice
+ *    <time 0.40> s  continuing with other requests
+ *    <time 0.60> s  email sent to Alice
  *
  * 4. Cancel a task, which cleans up
- *   ...<time 0.60> s  downloading film.mkv, which takes an hour
- *   ...<time 0.70> s  interrupted; removing the half of film.mkv
- *   ...<time 0.70> s  it ended with ECANCELED: the user has gone to bed
+ *    <time 0.60> s  downloading film.mkv, which takes an hour
+ *    <time 0.70> s  interrupted; removing the half of film.mkv
+ *    <time 0.70> s  it ended with ECANCELED: the user has gone to bed
  *
  * 5. Give ten seconds of work a quarter of one
- *   ...<time 0.95> s  it ended with ETIMEDOUT: timed out
+ *    <time 0.95> s  it ended with ETIMEDOUT: timed out
  *
  * 6. Look at the live tasks: who started them, what they wait for, where
  * 4 tasks on the ... loop
@@ -181,8 +181,8 @@ int main(void) { return cosy_main(tour); } /* asyncio.run(tour()) */
  * ...
  *       `- Task-... (fetch_page): sleeps, for <time> s now, <time> s left, awaited by 'crawler'
  * ...
- *   ...<time 1.05> s  fetched /
- *   ...<time 1.15> s  fetched /about
+ *    <time 1.05> s  fetched /
+ *    <time 1.15> s  fetched /about
  *
  * The programs beside this one in examples/ take these apart.
  */

@@ -30,7 +30,7 @@ int main(void) { return cosy_main(amain); }
  * Stderr:
  * cosy: Task exception was never retrieved: task Task-...
  * Async traceback (most recent call last):
- *   task 'Task-...' (work), created at ...dropped_handle.c:21 in amain
- *     ...dropped_handle.c:14 in work
+ *   task 'Task-...' (work), created at ...dropped_handle.c:20 in amain
+ *     ...dropped_handle.c:13 in work
  * EIO: failing task broke down
  */

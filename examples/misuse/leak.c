@@ -34,10 +34,10 @@ int main(void)
  * the server was cancelled without a chance to clean up
  * Stderr:
  * cosy: Task was destroyed but it is pending: task server
- * task 'server' (serve_for_ever), created at ...leak.c:19 in main
+ *   task 'server' (serve_for_ever), created at ...leak.c:18 in main
  * cosy: Task exception was never retrieved: task failed
  * Async traceback (most recent call last):
- *   task 'failed' (fail), created at ...leak.c:20 in main
- *     ...leak.c:12 in fail
+ *   task 'failed' (fail), created at ...leak.c:19 in main
+ *     ...leak.c:11 in fail
  * EIO: the disk is on fire
  */

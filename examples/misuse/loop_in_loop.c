@@ -25,7 +25,6 @@ int main(void) { return cosy_main(amain); }
  * Async traceback (most recent call last):
  *   task 'Task-1' (amain), created at ...loop_in_loop.c:20 in main
  *     ...loop_in_loop.c:17 in amain
- *     ...runner.c:... in refuse_nested
  * COSY_ERUNNING: cosy_run cannot be called while a loop is running in this thread
  * Exit status: 1
  */

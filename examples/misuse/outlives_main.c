@@ -31,7 +31,7 @@ int main(void) { return cosy_main(amain); }
  * Stderr:
  * cosy: Task exception in a spawned task: task writer
  * Async traceback (most recent call last):
- *   task 'writer' (write_file), created at ...outlives_main.c:22 in amain
- *     ...outlives_main.c:15 in write_file
+ *   task 'writer' (write_file), created at ...outlives_main.c:21 in amain
+ *     ...outlives_main.c:14 in write_file
  * ENOSPC: cannot write the last page
  */

@@ -9,6 +9,7 @@
 
 static cosy_loop *loop;
 static cosy_future *answer;
+static int wrong, right;
 
 static void give_answer(void *arg)
 {
@@ -18,11 +19,8 @@ static void give_answer(void *arg)
 
 static void *other_thread(void *arg)
 {
-    int error = cosy_call_soon(loop, give_answer, NULL, NULL); /* wrong */
-    printf("cosy_call_soon: %s\n", cosy_strerror(error));
-
-    error = cosy_call_soon_threadsafe(loop, give_answer, NULL, NULL); /* right */
-    printf("cosy_call_soon_threadsafe: %s\n", error < 0 ? cosy_strerror(error) : "fine");
+    wrong = cosy_call_soon(loop, give_answer, NULL, NULL);
+    right = cosy_call_soon_threadsafe(loop, give_answer, NULL, NULL);
     return arg;
 }
 
@@ -36,15 +34,18 @@ cosy_async static int amain(void)
     printf("the answer is %d\n", cosy_await(answer));
     pthread_join(thread, NULL); /* it has nothing left to do but return */
     cosy_future_drop(answer);
+
+    printf("cosy_call_soon: %s\n", cosy_strerror(wrong));
+    printf("cosy_call_soon_threadsafe: %s\n", right == 0 ? "fine" : cosy_strerror(right));
     return 0;
 }
 
 int main(void) { return cosy_main_with((.debug = true), amain); }
 
 /* Output:
+ * the answer is 42
  * cosy_call_soon: called from a thread that is not the loop's
  * cosy_call_soon_threadsafe: fine
- * the answer is 42
  * Stderr:
  * cosy: non-thread-safe operation: a loop was used from a thread that is not its own; use cosy_call_soon_threadsafe
  */

@@ -18,7 +18,10 @@ void cosy_heap_fail_nth(long n, bool repeat)
     atomic_store(&armed, n > 0);
 }
 
-long cosy_heap_counted(void) { return atomic_load(&counted); }
+long cosy_heap_counted(void)
+{
+    return atomic_load(&counted);
+}
 
 static cosy_cold bool count_and_decide(void)
 {
@@ -32,12 +35,21 @@ static inline bool must_fail(void)
     return unlikely(atomic_load_explicit(&armed, memory_order_relaxed)) && count_and_decide();
 }
 
-void *cosy_heap_alloc(size_t size) { return must_fail() ? NULL : malloc(size); }
+void *cosy_heap_alloc(size_t size)
+{
+    return must_fail() ? NULL : malloc(size);
+}
 
-void *cosy_heap_zalloc(size_t size) { return must_fail() ? NULL : calloc(1, size); }
+void *cosy_heap_zalloc(size_t size)
+{
+    return must_fail() ? NULL : calloc(1, size);
+}
 
 /* Never to 0 bytes: realloc would free and answer NULL, which callers take for a failure that left the old memory. */
-void *cosy_heap_resize(void *old, size_t size) { return must_fail() ? NULL : realloc(old, size ? size : 1); }
+void *cosy_heap_resize(void *old, size_t size)
+{
+    return must_fail() ? NULL : realloc(old, size ? size : 1);
+}
 
 void *cosy_heap_alloc_aligned(size_t alignment, size_t size)
 {
@@ -51,7 +63,10 @@ char *cosy_heap_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-void cosy_heap_free(void *memory) { free(memory); }
+void cosy_heap_free(void *memory)
+{
+    free(memory);
+}
 
 void *cosy_heap_map(size_t size)
 {

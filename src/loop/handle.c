@@ -1,7 +1,7 @@
 /* handle.c - callbacks: queued, timed, cancelled, run.
  *
- * A handle's state goes IDLE -> QUEUED or TIMED -> IDLE again (embedder's), or -> DONE / CANCELLED (the loop's own, which are
- * freed with their last reference). A timer that fires turns TIMED into QUEUED.
+ * A handle's state goes IDLE -> QUEUED or TIMED -> IDLE again (embedder's), or -> DONE / CANCELLED (the loop's own,
+ * which are freed with their last reference). A timer that fires turns TIMED into QUEUED.
  *
  * Handles of cosy_call_soon_threadsafe may be cancelled and dropped from any thread, so their state and count are
  * only touched atomically; the loop and the canceller race for QUEUED, and who wins it acts.
@@ -18,10 +18,14 @@
 enum { IDLE, QUEUED, TIMED, RUNNING, DONE, CANCELLED };
 enum { OWNED = 1 /* by the library: allocated and counted */, ANY_THREAD = 2 };
 
-_Static_assert(offsetof(struct cosy_handle, timer_) == offsetof(struct cosy_timed_node, timer), "handle is a timed node");
+_Static_assert(offsetof(struct cosy_handle, timer_) == offsetof(struct cosy_timed_node, timer),
+               "handle is a timed node");
 _Static_assert(sizeof(((struct cosy_handle *)0)->timer_) == sizeof(struct cosy_timer), "handle has a timer");
 
-static struct cosy_timer *timer_of(struct cosy_handle *handle) { return (struct cosy_timer *)(void *)&handle->timer_; }
+static struct cosy_timer *timer_of(struct cosy_handle *handle)
+{
+    return (struct cosy_timer *)(void *)&handle->timer_;
+}
 
 static bool state_change(struct cosy_handle *handle, uint8_t from, uint8_t to)
 {
@@ -110,7 +114,8 @@ int cosy_call_soon(cosy_loop *loop, cosy_callback callback, void *arg, cosy_hand
     return bad ? bad : soon(loop, cosy_context_slot_copy(*cosy_context_here()), callback, arg, ret_handle);
 }
 
-int cosy_call_soon_in(cosy_loop *loop, cosy_context *context, cosy_callback callback, void *arg, cosy_handle **ret_handle)
+int cosy_call_soon_in(cosy_loop *loop, cosy_context *context, cosy_callback callback, void *arg,
+                      cosy_handle **ret_handle)
 {
     int bad = !callback ? -EINVAL : check_loop(loop);
     return bad ? bad : soon(loop, cosy_context_slot_share(context), callback, arg, ret_handle);
@@ -139,16 +144,11 @@ static int arm(cosy_loop *loop, struct cosy_handle *handle, cosy_ns when)
     int result = cosy_timers_add(loop->timers, timer_of(handle), when);
     if (result == 0)
         handle->node_.state = TIMED;
-    if (when <= loop->now) /* a past time runs in the next turn, which must look at the timers then */
-        loop->skip = 0;
     return result;
 }
 
-int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *arg, cosy_handle **ret_handle)
+static int timed(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *arg, cosy_handle **ret_handle)
 {
-    int bad = !callback ? -EINVAL : check_loop(loop);
-    if (bad)
-        return bad;
     struct cosy_handle *handle = handle_new(loop, callback, arg, 0);
     if (!handle)
         return -ENOMEM;
@@ -162,20 +162,34 @@ int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *ar
     return 0;
 }
 
+/* A past time runs in the next turn: that one must not skip its look at the timers. */
+static cosy_ns deadline_at(cosy_loop *loop, cosy_ns when)
+{
+    if (unlikely(loop->skip > 0) && when <= loop->sys->ops->now(loop->sys))
+        loop->skip = 0;
+    return when;
+}
+
 static cosy_ns deadline_after(cosy_loop *loop, cosy_ns delay)
 {
     cosy_ns now = loop->sys->ops->now(loop->sys), when;
     if (delay <= 0) {
-        loop->skip = 0; /* as in arm(), for a clock that has moved since the turn began */
+        loop->skip = 0;
         return now;
     }
     return __builtin_add_overflow(now, delay, &when) ? COSY_NEVER : when;
 }
 
+int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *arg, cosy_handle **ret_handle)
+{
+    int bad = !callback ? -EINVAL : check_loop(loop);
+    return bad ? bad : timed(loop, deadline_at(loop, when), callback, arg, ret_handle);
+}
+
 int cosy_call_later(cosy_loop *loop, cosy_ns delay, cosy_callback callback, void *arg, cosy_handle **ret_handle)
 {
-    int bad = check_loop(loop);
-    return bad ? bad : cosy_call_at(loop, deadline_after(loop, delay), callback, arg, ret_handle);
+    int bad = !callback ? -EINVAL : check_loop(loop);
+    return bad ? bad : timed(loop, deadline_after(loop, delay), callback, arg, ret_handle);
 }
 
 static int check_start(cosy_loop *loop, cosy_handle *handle)
@@ -204,7 +218,7 @@ int cosy_handle_start_soon(cosy_loop *loop, cosy_handle *handle)
 int cosy_handle_start_at(cosy_loop *loop, cosy_handle *handle, cosy_ns when)
 {
     int bad = check_start(loop, handle);
-    return unlikely(bad) ? bad : arm(loop, handle, when);
+    return unlikely(bad) ? bad : arm(loop, handle, deadline_at(loop, when));
 }
 
 int cosy_handle_start_later(cosy_loop *loop, cosy_handle *handle, cosy_ns delay)
@@ -234,9 +248,15 @@ bool cosy_handle_cancel(cosy_handle *handle)
     return true;
 }
 
-bool cosy_handle_cancelled(const cosy_handle *handle) { return handle && state_of(handle) == CANCELLED; }
+bool cosy_handle_cancelled(const cosy_handle *handle)
+{
+    return handle && state_of(handle) == CANCELLED;
+}
 
-cosy_ns cosy_handle_when(const cosy_handle *handle) { return handle->timer_.when; }
+cosy_ns cosy_handle_when(const cosy_handle *handle)
+{
+    return handle->timer_.when;
+}
 
 void cosy_handle_drop(cosy_handle *handle)
 {

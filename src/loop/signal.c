@@ -1,8 +1,8 @@
 /* signal.c - signals as callbacks of the loop.
  *
- * The signal handler proper only sets a bit and wakes the loop, both safe in a signal handler; the loop queues the callbacks
- * in its next turn. Dispositions belong to the process, so one loop at a time may own them: from its first handler to
- * its last.
+ * The signal handler proper only sets a bit and wakes the loop, both safe in a signal handler; the loop queues the
+ * callbacks in its next turn. Dispositions belong to the process, so one loop at a time may own them: from its first
+ * handler to its last.
  */
 #include <sched.h>
 #include <signal.h>

@@ -188,8 +188,14 @@ int cosy_add_writer(cosy_loop *loop, int fd, cosy_callback callback, void *arg)
     return add(loop, fd, callback, arg, true);
 }
 
-int cosy_remove_reader(cosy_loop *loop, int fd) { return remove_side(loop, fd, false); }
-int cosy_remove_writer(cosy_loop *loop, int fd) { return remove_side(loop, fd, true); }
+int cosy_remove_reader(cosy_loop *loop, int fd)
+{
+    return remove_side(loop, fd, false);
+}
+int cosy_remove_writer(cosy_loop *loop, int fd)
+{
+    return remove_side(loop, fd, true);
+}
 
 static void queue_side(struct cosy_loop *loop, struct side *side)
 {
@@ -208,7 +214,10 @@ void cosy_watchers_fired(struct cosy_loop *loop, const struct cosy_sys_event *ev
         queue_side(loop, &watcher->writer);
 }
 
-size_t cosy_watchers_count(const struct cosy_loop *loop) { return loop->watchers ? loop->watchers->count : 0; }
+size_t cosy_watchers_count(const struct cosy_loop *loop)
+{
+    return loop->watchers ? loop->watchers->count : 0;
+}
 
 void cosy_watchers_close(struct cosy_loop *loop)
 {

@@ -295,12 +295,12 @@ void cosy_task_drop(cosy_task *task)
 
 bool cosy_task_done(const cosy_task *task) { return task && cosy_future_is_done(&task->future); }
 bool cosy_task_cancelled(const cosy_task *task) { return task && task->future.node.state == STATE_CANCELLED; }
-int cosy_task_result(cosy_task *task, int64_t *ret_result) { return cosy_future_result(&task->future, ret_result); }
-int cosy_task_error(cosy_task *task) { return cosy_future_error(&task->future); }
+int cosy_task_result(cosy_task *task, int64_t *ret_result) { return cosy_future_result(cosy_task_future(task), ret_result); }
+int cosy_task_error(cosy_task *task) { return cosy_future_error(cosy_task_future(task)); }
 
 int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context)
 {
-    return cosy_future_add_done_callback(&task->future, callback, arg, context);
+    return cosy_future_add_done_callback(cosy_task_future(task), callback, arg, context);
 }
 
 /* "Task-7" is only written when somebody asks: into the task's own extra, so that it lives as long. */

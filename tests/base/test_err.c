@@ -101,7 +101,10 @@ START_TEST(a_broken_invariant_ends_the_process_with_its_place)
 }
 END_TEST
 
-START_TEST(the_version_is_told) { ck_assert_str_eq(cosy_version(), COSY_VERSION); }
+START_TEST(the_version_is_told)
+{
+    ck_assert_str_eq(cosy_version(), COSY_VERSION);
+}
 END_TEST
 
 int main(void)

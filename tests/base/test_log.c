@@ -102,8 +102,8 @@ START_TEST(standard_error_gets_lines_from_the_level_that_the_environment_names)
     static const struct {
         const char *level, *expected;
     } known[] = {
-        {NULL, "w\ne\n"},        {"debug", "d\ni\nw\ne\n"}, {"info", "i\nw\ne\n"}, {"warning", "w\ne\n"},
-        {"error", "e\n"},        {"", "w\ne\n"},            {"nonsense", "w\ne\n"},
+        {NULL, "w\ne\n"}, {"debug", "d\ni\nw\ne\n"}, {"info", "i\nw\ne\n"}, {"warning", "w\ne\n"}, {"error", "e\n"},
+        {"", "w\ne\n"},   {"nonsense", "w\ne\n"},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (known[i].level)
@@ -143,7 +143,10 @@ START_TEST(errno_is_not_touched)
 }
 END_TEST
 
-static void nothing(int signum) { (void)signum; }
+static void nothing(int signum)
+{
+    (void)signum;
+}
 
 static void *drain_later(void *arg)
 {

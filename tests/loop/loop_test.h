@@ -45,11 +45,20 @@
         new_loop_;                                                                                                     \
     })
 
-LOCAL bool is_sim(const cosy_loop *loop) { return strcmp(cosy_loop_backend_name(loop), "sim") == 0; }
+LOCAL bool is_sim(const cosy_loop *loop)
+{
+    return strcmp(cosy_loop_backend_name(loop), "sim") == 0;
+}
 
-LOCAL void stop(void *arg) { cosy_loop_stop(arg); }
+LOCAL void stop(void *arg)
+{
+    cosy_loop_stop(arg);
+}
 
-LOCAL void count(void *arg) { ++*(int *)arg; }
+LOCAL void count(void *arg)
+{
+    ++*(int *)arg;
+}
 
 LOCAL struct cosy_loop_stats stats_of(const cosy_loop *loop)
 {
@@ -74,7 +83,10 @@ static struct {
     size_t length;
 } trace;
 
-LOCAL void trace_clear(void) { memset(&trace, 0, sizeof trace); }
+LOCAL void trace_clear(void)
+{
+    memset(&trace, 0, sizeof trace);
+}
 
 LOCAL void trace_add(char letter)
 {
@@ -84,7 +96,10 @@ LOCAL void trace_add(char letter)
 
 /* A callback; its argument is the letter: trace_letter with L('a'). */
 #define L(letter) ((void *)(intptr_t)(letter))
-LOCAL void trace_letter(void *arg) { trace_add((char)(intptr_t)arg); }
+LOCAL void trace_letter(void *arg)
+{
+    trace_add((char)(intptr_t)arg);
+}
 
 /* ---- the log ---- */
 
@@ -125,10 +140,13 @@ LOCAL int entries_of(const char *directory)
     return entries - 1; /* this one */
 }
 
-LOCAL int open_descriptors(void) { return entries_of("/proc/self/fd"); }
+LOCAL int open_descriptors(void)
+{
+    return entries_of("/proc/self/fd");
+}
 
-/* Calls step(arg) with the first allocation failing, then the second, ... until one call needs no more. The step returns
- * -ENOMEM, or 0 or more when it got through; it cleans up in both cases. */
+/* Calls step(arg) with the first allocation failing, then the second, ... until one call needs no more. The step
+ * returns -ENOMEM, or 0 or more when it got through; it cleans up in both cases. */
 LOCAL void each_allocation_fails(int (*step)(void *arg), void *arg)
 {
     step(arg); /* what is made once stays out of the count */
@@ -150,13 +168,19 @@ LOCAL void each_allocation_fails(int (*step)(void *arg), void *arg)
 
 /* ---- descriptors ---- */
 
-LOCAL void make_pair(int pair[2]) { ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0); }
+LOCAL void make_pair(int pair[2])
+{
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+}
 LOCAL void close_pair(int pair[2])
 {
     close(pair[0]);
     close(pair[1]);
 }
-LOCAL void put_byte(int fd) { ck_assert_int_eq(write(fd, "x", 1), 1); }
+LOCAL void put_byte(int fd)
+{
+    ck_assert_int_eq(write(fd, "x", 1), 1);
+}
 LOCAL void take_byte(int fd)
 {
     char byte;

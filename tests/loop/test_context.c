@@ -5,14 +5,23 @@ static char none[] = "none";
 static cosy_contextvar color = COSY_CONTEXTVAR("color", none);
 static cosy_contextvar size = COSY_CONTEXTVAR("size", NULL);
 
-static const char *the_color(void) { return cosy_contextvar_get(&color); }
+static const char *the_color(void)
+{
+    return cosy_contextvar_get(&color);
+}
 static int set_text(const char *value, cosy_contexttoken *token)
 {
     return cosy_contextvar_set(&color, (void *)(uintptr_t)value, token);
 }
-static void set_color(const char *value) { ck_assert_int_eq(set_text(value, NULL), 0); }
+static void set_color(const char *value)
+{
+    ck_assert_int_eq(set_text(value, NULL), 0);
+}
 
-static void turn(cosy_loop *loop) { ck_assert_int_ge(cosy_loop_run_once(loop, 0), 0); }
+static void turn(cosy_loop *loop)
+{
+    ck_assert_int_ge(cosy_loop_run_once(loop, 0), 0);
+}
 
 /* A callback that notes what it sees, and then sets it to "changed". */
 static void look(void *arg)
@@ -384,9 +393,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("context");
-    ADD_TESTS(suite, "variables", an_unset_variable_has_its_fallback, many_variables, each_allocation_of_a_set_fails_cleanly);
-    ADD_TESTS(suite, "tokens", reset_brings_the_former_value_back, tokens_may_be_used_in_any_order, a_token_is_used_once,
-              a_token_of_another_context_is_refused, those_that_share_a_context_share_its_tokens);
+    ADD_TESTS(suite, "variables", an_unset_variable_has_its_fallback, many_variables,
+              each_allocation_of_a_set_fails_cleanly);
+    ADD_TESTS(suite, "tokens", reset_brings_the_former_value_back, tokens_may_be_used_in_any_order,
+              a_token_is_used_once, a_token_of_another_context_is_refused, those_that_share_a_context_share_its_tokens);
     ADD_TESTS(suite, "run", changes_made_in_a_context_stay_there, a_context_lives_while_it_runs, runs_nest);
     ADD_TESTS(suite, "callbacks", a_callback_runs_in_a_copy_taken_when_it_was_given, a_callback_hands_its_context_on,
               callbacks_may_share_a_context, threadsafe_and_own_handles_run_in_an_empty_context,

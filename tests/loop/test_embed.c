@@ -248,6 +248,7 @@ int main(void)
     ADD_TESTS(suite, "embed", the_descriptor_shows_a_readable_descriptor,
               the_descriptor_stays_readable_while_something_is_left, next_deadline_drives_timers_and_callbacks,
               calls_from_threads_wake_the_outer_loop, a_call_made_before_the_descriptor_was_asked_for_is_seen,
-              signals_wake_the_outer_loop, an_epoll_set_that_sleeps_on_the_descriptor_wakes, a_loop_watches_another_loops_descriptor);
+              signals_wake_the_outer_loop, an_epoll_set_that_sleeps_on_the_descriptor_wakes,
+              a_loop_watches_another_loops_descriptor);
     return run_suite(suite);
 }

@@ -208,7 +208,9 @@ START_TEST(timers_fire_in_order_of_deadline_and_equal_ones_in_order_given)
         ck_assert_int_eq(cosy_call_at(loop, when, trace_letter, L('a' + i), NULL), 0);
     }
     run_for(loop, COSY_MS(5));
-    ck_assert_str_eq(trace.text, "cfilorux" "adgjmpsvy" "behknqtwz");
+    ck_assert_str_eq(trace.text, "cfilorux"
+                                 "adgjmpsvy"
+                                 "behknqtwz");
     cosy_loop_free(loop);
 }
 END_TEST
@@ -228,7 +230,8 @@ START_TEST(timers_never_fire_early)
     cosy_ns now = cosy_loop_time(loop);
     trace_clear();
     for (int i = 0; i < COUNT; i++)
-        ck_assert_int_eq(cosy_call_at(loop, now + (cosy_ns)(i * 7919 % 1009) * 29989, late_or_now, &handles[i], &handles[i]), 0);
+        ck_assert_int_eq(
+            cosy_call_at(loop, now + (cosy_ns)(i * 7919 % 1009) * 29989, late_or_now, &handles[i], &handles[i]), 0);
     run_for(loop, COSY_MS(40));
     ck_assert_uint_eq(trace.length, COUNT);
     for (int i = 0; i < COUNT; i++)
@@ -485,7 +488,8 @@ START_TEST(an_own_handle_of_the_running_batch_is_cancelled_and_freed)
         trace_clear();
         cosy_handle_init(killer.other, trace_letter, L('x'));
         cosy_call_soon(loop, cancel_and_free_other, NULL, NULL);
-        ck_assert_int_eq(timed ? cosy_handle_start_later(loop, killer.other, 0) : cosy_handle_start_soon(loop, killer.other), 0);
+        ck_assert_int_eq(
+            timed ? cosy_handle_start_later(loop, killer.other, 0) : cosy_handle_start_soon(loop, killer.other), 0);
         cosy_loop_run_once(loop, 0);
         cosy_call_soon(loop, trace_letter, L('n'), NULL);
         cosy_loop_run_once(loop, 0);
@@ -634,9 +638,9 @@ int main(void)
               next_deadline_tells_when_there_is_work);
     ADD_TESTS(suite, "embedder's", an_own_handle_restarts, an_own_handle_restarts_inside_its_callback,
               an_own_handle_may_be_freed_by_its_callback, cancel_takes_an_own_handle_off_the_queue_at_once,
-              cancel_takes_an_own_handle_off_the_clock_at_once, an_own_handle_of_the_running_batch_is_cancelled_and_freed,
-              due_timers_cancel_and_free_each_other, a_due_timer_that_restarts_waits_for_the_next_turn,
-              a_handle_of_the_loop_is_no_embedders);
+              cancel_takes_an_own_handle_off_the_clock_at_once,
+              an_own_handle_of_the_running_batch_is_cancelled_and_freed, due_timers_cancel_and_free_each_other,
+              a_due_timer_that_restarts_waits_for_the_next_turn, a_handle_of_the_loop_is_no_embedders);
     ADD_TESTS(suite, "memory", due_timers_keep_their_order_without_memory, each_allocation_of_a_callback_fails_cleanly);
     return run_suite(suite);
 }

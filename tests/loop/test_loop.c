@@ -59,7 +59,10 @@ static int make_a_loop(void *arg)
     return result;
 }
 
-START_TEST(new_fails_cleanly_at_each_allocation) { each_allocation_fails(make_a_loop, NULL); }
+START_TEST(new_fails_cleanly_at_each_allocation)
+{
+    each_allocation_fails(make_a_loop, NULL);
+}
 END_TEST
 
 START_TEST(hundred_loops_leave_nothing)
@@ -194,10 +197,22 @@ static void letter_and_follower(struct scene *scene, char letter)
     trace_add(letter);
     ck_assert_int_eq(cosy_call_soon(scene->loop, trace_letter, L(letter + 'a' - 'A'), NULL), 0);
 }
-static void queued_before(void *arg) { letter_and_follower(arg, 'Q'); }
-static void came_from_a_thread(void *arg) { letter_and_follower(arg, 'T'); }
-static void signal_came(void *arg) { letter_and_follower(arg, 'S'); }
-static void timer_fired(void *arg) { letter_and_follower(arg, 'D'); }
+static void queued_before(void *arg)
+{
+    letter_and_follower(arg, 'Q');
+}
+static void came_from_a_thread(void *arg)
+{
+    letter_and_follower(arg, 'T');
+}
+static void signal_came(void *arg)
+{
+    letter_and_follower(arg, 'S');
+}
+static void timer_fired(void *arg)
+{
+    letter_and_follower(arg, 'D');
+}
 static void readable(void *arg)
 {
     struct scene *scene = arg;
@@ -250,7 +265,10 @@ START_TEST(a_batch_is_what_was_present)
 }
 END_TEST
 
-static void requeue_for_ever(void *arg) { cosy_call_soon(arg, requeue_for_ever, arg, NULL); }
+static void requeue_for_ever(void *arg)
+{
+    cosy_call_soon(arg, requeue_for_ever, arg, NULL);
+}
 
 START_TEST(a_callback_that_queues_itself_does_not_starve_the_turn)
 {
@@ -628,7 +646,10 @@ struct past {
     bool at, fired;
 };
 
-static void past_fired(void *arg) { ((struct past *)arg)->fired = true; }
+static void past_fired(void *arg)
+{
+    ((struct past *)arg)->fired = true;
+}
 
 static void past_turn(void *arg)
 {
@@ -749,7 +770,10 @@ START_TEST(debug_mode_comes_from_options_call_or_environment)
 }
 END_TEST
 
-static void be_slow(void *arg) { let_pass(arg, COSY_MS(30)); }
+static void be_slow(void *arg)
+{
+    let_pass(arg, COSY_MS(30));
+}
 
 START_TEST(debug_mode_reports_slow_callbacks)
 {

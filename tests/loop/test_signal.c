@@ -137,7 +137,10 @@ START_TEST(removing_brings_the_default_back)
 }
 END_TEST
 
-static void handler_of_somebody(int signum) { (void)signum; }
+static void handler_of_somebody(int signum)
+{
+    (void)signum;
+}
 
 START_TEST(a_later_handler_of_somebody_else_stays)
 {
@@ -232,7 +235,10 @@ struct sender {
     cosy_loop *loop;
 };
 
-static void handled(void *arg) { atomic_fetch_add(&((struct sender *)arg)->handled, 1); }
+static void handled(void *arg)
+{
+    atomic_fetch_add(&((struct sender *)arg)->handled, 1);
+}
 
 static void *send_many(void *arg)
 {
@@ -348,10 +354,10 @@ int main(void)
 {
     Suite *suite = suite_create("signal");
     ADD_TESTS(suite, "handlers", a_handler_runs_in_a_turn_and_not_in_the_signal, each_signal_has_its_handler,
-              adding_again_replaces, what_is_replaced_in_its_batch_does_not_run, what_is_removed_in_its_batch_does_not_run,
-              removing_brings_the_default_back, a_later_handler_of_somebody_else_stays, bad_signals_are_refused,
-              one_loop_at_a_time_handles_signals, a_program_that_takes_over_ctrl_c_gets_all_of_them,
-              each_allocation_of_a_handler_fails_cleanly);
+              adding_again_replaces, what_is_replaced_in_its_batch_does_not_run,
+              what_is_removed_in_its_batch_does_not_run, removing_brings_the_default_back,
+              a_later_handler_of_somebody_else_stays, bad_signals_are_refused, one_loop_at_a_time_handles_signals,
+              a_program_that_takes_over_ctrl_c_gets_all_of_them, each_allocation_of_a_handler_fails_cleanly);
     ADD_TESTS(suite, "arrival", many_signals_between_turns_are_one_call, a_signal_wakes_a_sleeping_loop,
               no_signal_is_lost_however_the_loop_sleeps, closing_while_signals_arrive_in_another_thread_is_safe,
               errno_survives_a_signal);

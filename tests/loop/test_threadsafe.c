@@ -65,7 +65,10 @@ struct ping {
     atomic_int answered;
 };
 
-static void answer(void *arg) { atomic_fetch_add(&((struct ping *)arg)->answered, 1); }
+static void answer(void *arg)
+{
+    atomic_fetch_add(&((struct ping *)arg)->answered, 1);
+}
 
 static void *ask_many_times(void *arg)
 {
@@ -109,7 +112,10 @@ struct burst {
     int came;
 };
 
-static void burst_came(void *arg) { ((struct burst *)arg)->came++; }
+static void burst_came(void *arg)
+{
+    ((struct burst *)arg)->came++;
+}
 
 static void *post_burst(void *arg)
 {
@@ -181,7 +187,10 @@ static atomic_int raced_ran[RACES];
 static atomic_int raced_ready; /* how many may be cancelled */
 static int raced_cancelled;
 
-static void raced_run(void *arg) { atomic_fetch_add((atomic_int *)arg, 1); }
+static void raced_run(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
 
 static void *cancel_all(void *arg)
 {

@@ -518,10 +518,12 @@ int main(void)
               a_writer_is_called_while_there_is_room, reader_and_writer_share_a_descriptor);
     ADD_TESTS(suite, "change", adding_again_replaces, removing_tells_whether_there_was_one, a_reader_removes_itself,
               a_reader_replaces_itself, what_is_removed_in_its_batch_does_not_run,
-              what_is_replaced_in_its_batch_does_not_run_before_the_next_turn, a_removed_reader_leaves_the_writer_and_comes_back);
+              what_is_replaced_in_its_batch_does_not_run_before_the_next_turn,
+              a_removed_reader_leaves_the_writer_and_comes_back);
     ADD_TESTS(suite, "ends", the_end_of_a_stream_is_readable, a_hangup_wakes_reader_and_writer,
-              a_pipe_without_reader_wakes_its_writer, a_pipe_without_writer_wakes_its_reader, bad_descriptors_are_refused,
-              a_descriptor_closed_while_watched_does_no_harm, a_number_that_came_back_is_watched_anew);
+              a_pipe_without_reader_wakes_its_writer, a_pipe_without_writer_wakes_its_reader,
+              bad_descriptors_are_refused, a_descriptor_closed_while_watched_does_no_harm,
+              a_number_that_came_back_is_watched_anew);
     ADD_TESTS(suite, "many", five_hundred_descriptors, each_allocation_of_a_watcher_fails_cleanly,
               a_table_that_cannot_grow_still_works);
     return run_suite(suite);

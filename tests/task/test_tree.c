@@ -119,7 +119,7 @@ ASYNC_TEST(places_are_told_innermost_first)
 
 static int grow(int depth, int width)
 {
-    char name[16];
+    char name[40];
     cosy_task *children[8];
     for (int i = 0; depth > 0 && i < width; i++) {
         snprintf(name, sizeof name, "n%d.%d", depth, i);
