@@ -83,11 +83,12 @@ int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *c
 cosy_ns cosy_sys_real_clock(void);
 
 /* The sim's own doors (sys must be a sim). */
-void cosy_sim_advance(struct cosy_sys *sys, cosy_ns by);              /* move the clock by hand */
-void cosy_sim_set_autojump(struct cosy_sys *sys, bool on);            /* default on: wait() jumps to the deadline */
-int cosy_sim_virtual_fd(struct cosy_sys *sys);                        /* a descriptor that only this sim knows */
-int cosy_sim_set_ready(struct cosy_sys *sys, int fd, unsigned events); /* readiness of a virtual descriptor, from now on */
-uint64_t cosy_sim_random(struct cosy_sys *sys);                       /* from the seed */
+void cosy_sim_advance(struct cosy_sys *sys, cosy_ns by);   /* move the clock by hand */
+void cosy_sim_set_autojump(struct cosy_sys *sys, bool on); /* default on: wait() jumps to the deadline */
+int cosy_sim_virtual_fd(struct cosy_sys *sys);             /* a descriptor that only this sim knows */
+int cosy_sim_set_ready(struct cosy_sys *sys, int fd,
+                       unsigned events);        /* readiness of a virtual descriptor, from now on */
+uint64_t cosy_sim_random(struct cosy_sys *sys); /* from the seed */
 
 /* Test control for every backend: make the n-th following system call of the sys floor in this process fail
  * with -error (1 = the next), 0 = none. Only counted while armed. */

@@ -71,7 +71,6 @@ int cosy_watches_reserve(struct cosy_watches *table, size_t key)
 struct cosy_watch *cosy_watches_add(struct cosy_watches *table, size_t key, int fd, unsigned events, void *data)
 {
     cosy_assert(!cosy_list_empty(&table->free));
-    cosy_assert(!table->by_key[key]);
     struct cosy_watch *watch = container_of(table->free.next, struct cosy_watch, link);
     cosy_list_remove(&watch->link);
     watch->data = data;
@@ -88,8 +87,8 @@ struct cosy_watch *cosy_watches_add(struct cosy_watches *table, size_t key, int 
 void cosy_watches_remove(struct cosy_watches *table, struct cosy_watch *watch)
 {
     cosy_assert(watch->fd >= 0);
-    cosy_assert(table->by_key[watch->key] == watch);
-    table->by_key[watch->key] = NULL;
+    if (table->by_key[watch->key] == watch)
+        table->by_key[watch->key] = NULL;
     watch->fd = -1;
     if (++watch->generation == 0)
         watch->generation = 1;

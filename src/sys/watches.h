@@ -2,7 +2,8 @@
  *
  * Invariants
  *  - A watch never moves: tables of pointers grow, the watches lie in chunks. So backends may link them in lists.
- *  - A watch in use has fd >= 0 and is found under its key; a free one has fd -1 and is on the free list.
+ *  - A watch in use has fd >= 0 and is found under its key, unless a newer one is; a free one has fd -1 and is on the
+ * free list.
  *  - Removing raises the generation, so an id (generation and index) names one registration for ever.
  *  - `sequence` is never reset: a backend that numbers its requests by it knows a late answer from a current one.
  */
@@ -44,6 +45,7 @@ void cosy_watches_clear(struct cosy_watches *table);
 
 /* Makes room for one more watch under this key, so that the next add cannot fail; -ENOMEM. */
 int cosy_watches_reserve(struct cosy_watches *table, size_t key);
+/* A watch that has the key already stays in use, but is no longer found under it. */
 struct cosy_watch *cosy_watches_add(struct cosy_watches *table, size_t key, int fd, unsigned events, void *data);
 void cosy_watches_remove(struct cosy_watches *table, struct cosy_watch *watch);
 

@@ -69,23 +69,19 @@ static int epoll_watch(struct cosy_sys *sys, int fd, unsigned events, void *data
     if (error)
         return error;
 
-    /* The kernel answers before the table changes, and needs the id of a watch that is not there yet. */
     struct cosy_watch *old = cosy_watches_by_key(&self->watches, (size_t)fd);
-    struct cosy_watch *next = container_of(self->watches.free.next, struct cosy_watch, link);
-    unsigned mask = cosy_sys_to_poll(events);
-    error = control(self->fd, EPOLL_CTL_ADD, fd, mask, cosy_watch_id(next));
-    if (error == -EEXIST && !old) /* unwatch() could not remove it */
-        error = control(self->fd, EPOLL_CTL_MOD, fd, mask, cosy_watch_id(next));
-    if (error)
-        return error;
-    if (old) { /* its descriptor was closed, and this is another file with the same number */
-        cosy_watches_remove(&self->watches, old);
-        cosy_list_remove(&next->link); /* whose id the kernel has: it is the one to be taken */
-        cosy_list_append(self->watches.free.next, &next->link);
-    }
     struct cosy_watch *watch = cosy_watches_add(&self->watches, (size_t)fd, fd, events, data);
-    cosy_assert(watch == next);
-    watch->asked = mask;
+    watch->asked = cosy_sys_to_poll(events);
+    error = control(self->fd, EPOLL_CTL_ADD, fd, watch->asked, cosy_watch_id(watch));
+    if (error == -EEXIST && !old) /* unwatch() could not remove it */
+        error = control(self->fd, EPOLL_CTL_MOD, fd, watch->asked, cosy_watch_id(watch));
+    if (error) {
+        cosy_watches_remove(&self->watches, watch);
+        self->watches.by_key[fd] = old;
+        return error;
+    }
+    if (old) /* its descriptor was closed, and this is another file with the same number */
+        cosy_watches_remove(&self->watches, old);
     *ret_id = cosy_watch_id(watch);
     return 0;
 }
