@@ -403,24 +403,39 @@ static void sort_by_digit(const uint32_t *from, uint32_t *to, unsigned n, uint16
         to[starts[(from[i] >> shift) & 255]++] = from[i];
 }
 
-/* Sorts order[0] and returns the sorted array. The low halves, which are ascending, make the keys unique. */
+static unsigned count_digit(const uint32_t *keys, unsigned n, uint16_t *counts, unsigned shift)
+{
+    unsigned most = 0;
+    memset(counts, 0, 256 * sizeof *counts);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned count = ++counts[(keys[i] >> shift) & 255];
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+/* Sorts order[0] and returns the sorted array. The low halves, which are ascending, make the keys unique. Keys that spread are all but in
+ * order after a pass by their upper digit; those that crowd are sorted by both digits. */
 static const uint32_t *sort_keys(struct cosy_timers *timers, unsigned n)
 {
     uint32_t *keys = timers->order[0], *other = timers->order[1];
+    uint16_t counts[256];
     if (n <= INSERTION_MAX) {
         sort_by_insertion(keys, n);
         return keys;
     }
-    uint16_t starts[2][256];
-    memset(starts, 0, sizeof starts);
-    for (unsigned i = 0; i < n; i++) {
-        starts[0][(keys[i] >> 16) & 255]++;
-        starts[1][keys[i] >> 24]++;
-    }
-    sort_by_digit(keys, other, n, starts[0], 16);
-    if (starts[1][keys[0] >> 24] == n)
+    unsigned most = count_digit(keys, n, counts, 24);
+    if (most <= INSERTION_MAX) {
+        sort_by_digit(keys, other, n, counts, 24);
+        sort_by_insertion(other, n);
         return other;
-    sort_by_digit(other, keys, n, starts[1], 24);
+    }
+    count_digit(keys, n, counts, 16);
+    sort_by_digit(keys, other, n, counts, 16);
+    if (most == n)
+        return other;
+    count_digit(other, n, counts, 24);
+    sort_by_digit(other, keys, n, counts, 24);
     return keys;
 }
 
