@@ -28,5 +28,6 @@ cosy_async static int amain(void)
 int main(void) { return cosy_main_with((.debug = true), amain); }
 
 /* Stderr:
+ * ...
  * cosy: executing a step of task 'bad' (handle_request, created at ...blocking_call.c:23) took <time 0.150> seconds
  */

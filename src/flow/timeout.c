@@ -120,7 +120,7 @@ void cosy_timeout_block_close_(struct cosy_timeout_block_ *block)
 
 /* ---- wait_for ---- */
 
-static int await_any(struct cosy_awaited_ what)
+cosy_async static int await_any(struct cosy_awaited_ what)
 {
     switch (what.kind) {
     case COSY_AWAITED_CORO:
@@ -171,7 +171,7 @@ static int cancel_and_wait(struct cosy_task *me, struct cosy_future *future)
 }
 
 /* No time at all: what is done counts, nothing is begun, what runs is cancelled and waited for. */
-static int wait_no_time(struct cosy_task *me, struct cosy_awaited_ what)
+cosy_async static int wait_no_time(struct cosy_task *me, struct cosy_awaited_ what)
 {
     if (what.kind == COSY_AWAITED_CORO) {
         int error;

@@ -153,7 +153,7 @@ int cosy_contextvar_set(const cosy_contextvar *var, void *value, cosy_contexttok
 int cosy_contextvar_reset(cosy_contexttoken *token)
 {
     uintptr_t *slot = cosy_context_here();
-    if (token->where == 0 || token->where != identity(slot))
+    if (token->where != identity(slot)) /* a used one's is nobody's */
         return -EINVAL;
     int result = slot_write(slot, token->var, token->was_set, token->old);
     if (result == 0)

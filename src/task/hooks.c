@@ -65,9 +65,7 @@ void cosy_view_close(struct cosy_stack_view *view)
     *view = (struct cosy_stack_view){0};
 }
 
-/* Not instrumented: TSan counts calls per fiber, and this one enters on one fiber and returns on another. */
-__attribute__((no_sanitize("thread"), noinline)) void cosy_view_leave(struct cosy_stack_view *from, struct cosy_stack_view *to,
-                                                                     bool ending)
+cosy_uncounted void cosy_view_leave(struct cosy_stack_view *from, struct cosy_stack_view *to, bool ending)
 {
     if (__sanitizer_start_switch_fiber)
         __sanitizer_start_switch_fiber(ending ? NULL : &from->fake, to->low, to->size);

@@ -8,6 +8,17 @@
 
 #include "../base/base.h"
 
+/* TSan counts calls per fiber: a function that enters on one fiber and returns on another must not be counted. For clang, no_sanitize
+ * leaves the counting in. */
+#if defined(__has_attribute)
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define cosy_uncounted __attribute__((disable_sanitizer_instrumentation, noinline))
+#endif
+#endif
+#ifndef cosy_uncounted
+#define cosy_uncounted __attribute__((no_sanitize("thread"), noinline))
+#endif
+
 struct cosy_stack_view {
     const void *low;
     size_t size;

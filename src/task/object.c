@@ -91,6 +91,16 @@ static cosy_cold void free_extra(struct cosy_extra *extra)
     cosy_heap_free(extra);
 }
 
+/* What an ended task had only for the tools' sake must not look like a leak of a program that never drops its handle. */
+void cosy_extra_trim(struct cosy_task *task)
+{
+    struct cosy_extra *extra = task->extra;
+    if (!extra || extra->name || extra->cancel_reason || extra->origin || extra->canceller || extra->driver)
+        return;
+    free_extra(extra);
+    task->extra = NULL;
+}
+
 static cosy_cold void report_if_unseen(struct cosy_task *task)
 {
     if (task->future.node.state == STATE_ERROR && !(task->future.node.flags & FLAG_RETRIEVED))

@@ -61,9 +61,10 @@ void cosy_hook_task_ended(struct cosy_task *task)
 {
     if (cosy_hooks_wanted())
         cosy_view_close(&task->extra->view);
+    cosy_extra_trim(task);
 }
 
-__attribute__((no_sanitize("thread"))) void cosy_hook_leave(struct cosy_task *from, struct cosy_task *to, bool ending)
+cosy_uncounted void cosy_hook_leave(struct cosy_task *from, struct cosy_task *to, bool ending)
 {
     if (cosy_hooks_wanted())
         cosy_view_leave(view_of(from), view_of(to), ending);

@@ -100,11 +100,21 @@ __attribute__((unused)) static size_t timers(void)
     return stats.timers;
 }
 
+static bool gate_open;
+
+/* For each test: without forks they share these. */
+static void begin_test(void)
+{
+    cosy_set_log_sink(keep_log, NULL);
+    gate_open = false;
+    trace[0] = logged[0] = 0;
+}
+
 /* Runs a test's body, and checks that it leaves no descriptor, thread or timer behind and that nothing was logged that the
  * body did not ask for with logs(). */
 __attribute__((unused)) static void run_body(cosy_coro *(*make)(void))
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     int fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
     int result = cosy_run_(make(), NULL);
     ck_assert_msg(result == 0, "the body came to %d (%s): %s", result, cosy_errname(result), cosy_strerror(result));
@@ -132,7 +142,7 @@ __attribute__((unused)) static void run_body(cosy_coro *(*make)(void))
  * where the library got by, before. Leaks show under LSan and valgrind; descriptors here. */
 __attribute__((unused)) static void starve(int (*scenario)(void))
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     ck_assert_int_eq(scenario(), 0); /* so that what is pooled is there */
     int fds = entries("/proc/self/fd");
     for (long n = 1;; n++) {
@@ -191,9 +201,7 @@ cosy_async __attribute__((unused)) static int slow_cleanup(cosy_ns delay, const 
     return result;
 }
 
-/* The same, as long as the test wants: no clock decides how far it is. */
-static bool gate_open;
-
+/* The same, until gate_open: no clock decides how far it is. */
 cosy_async __attribute__((unused)) static int gated_cleanup(const char *name)
 {
     int result = cosy_sleep(COSY_S(1000)), slept = 0;

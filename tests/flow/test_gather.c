@@ -171,6 +171,7 @@ static int count_runs(void)
 TASK_TEST(the_same_thing_more_than_once) /* test_duplicate_coroutines, test_constructor_homogenous_futures */
 {
     int64_t results[6] = {0};
+    runs = 0;
     cosy_coro *coro = cosy_call(count_runs);
     cosy_scoped(cosy_task) task = cosy_create_task(give_later, COSY_US(10), 4);
     ck_assert_int_eq(cosy_gather_with((.results = results), coro, coro, cosy_call(give, 3), coro, task, task), 0);
@@ -439,7 +440,7 @@ TASK_TEST(wrong_things_are_errors)
 
 START_TEST(outside_a_task_is_an_error)
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     ck_assert_int_eq(cosy_gather(cosy_call(give, 1), cosy_call(give, 2)), -COSY_ENOTASK); /* they are gone: LSan would tell */
     logs("cosy_gather");
     cosy_coro *coros[20];
@@ -453,7 +454,7 @@ END_TEST
 /* A child that could not be made for want of memory: the others run, and the answer is -ENOMEM. */
 TASK_TEST(a_child_without_memory)
 {
-    int out = 0, copies = 0;
+    int out = 0;
     for (long n = 1; n < 50; n++) {
         out = 0;
         cosy_heap_fail_nth(n, false);
@@ -465,7 +466,6 @@ TASK_TEST(a_child_without_memory)
         ck_assert(result == -EIO || result == -ENOMEM);
         if (!made)
             ck_assert_int_eq(result, -ENOMEM);
-        copies += out;
         if (counted < n)
             break;
     }

@@ -608,7 +608,7 @@ TASK_TEST(only_its_owner_ends_it_and_only_once)
 
 START_TEST(outside_a_task_is_an_error)
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     cosy_task_group *group = cosy_task_group_open();
     ck_assert_ptr_null(group);
     logs("cosy_task_group_open");
@@ -720,7 +720,7 @@ static int waits_for_ever(cosy_future *never, int failing)
 /* What the group holds goes with it: LSan would tell. */
 START_TEST(a_loop_closed_under_a_group)
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     for (int failing = 0; failing < 2; failing++)
         for (int turns_made = 0; turns_made < 12; turns_made++) {
             cosy_loop *loop;

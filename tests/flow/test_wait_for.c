@@ -302,7 +302,7 @@ TASK_TEST(wrong_things_are_errors)
 
 START_TEST(outside_a_task_is_an_error)
 {
-    cosy_set_log_sink(keep_log, NULL);
+    begin_test();
     cosy_coro *coro = cosy_call(never_begun);
     ck_assert_int_eq(cosy_wait_for(coro, LONG), -COSY_ENOTASK); /* and the coroutine is gone: LSan would tell */
     logs("cosy_wait_for");

@@ -23,6 +23,9 @@
 
 #define HARNESS __attribute__((unused)) static
 
+HARNESS char noted[4096];   /* by note() */
+HARNESS char logged[16384]; /* after capture_log() */
+
 /* A string as a callback's argument. */
 #define TEXT(literal) ((void *)(uintptr_t)(literal))
 
@@ -41,11 +44,21 @@
         return cosy_test_main(suite_name, tests, sizeof tests / sizeof *tests);                                \
     }
 
+/* Without forking, a test begins where the one before left the process. */
+static void begin_test(void)
+{
+    noted[0] = logged[0] = '\0';
+    cosy_set_log_sink(NULL, NULL);
+    cosy_set_coroutine_origin_tracking_depth(0);
+    cosy_heap_fail_nth(0, false);
+}
+
 HARNESS int cosy_test_main(const char *name, const TTest *const *tests, size_t count)
 {
     Suite *suite = suite_create(name);
     for (size_t i = 0; i < count; i++) { /* a case each, so that a report says which test it was */
         TCase *tcase = tcase_create(tests[i]->name);
+        tcase_add_checked_fixture(tcase, begin_test, NULL);
         tcase_add_test(tcase, tests[i]);
         suite_add_tcase(suite, tcase);
     }
@@ -77,8 +90,6 @@ HARNESS bool on_simulator(void) { return strcmp(cosy_loop_backend_name(cosy_runn
 
 /* ---- events, in their order ---- */
 
-static char noted[4096];
-
 HARNESS __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 {
     size_t size = strlen(noted);
@@ -98,8 +109,6 @@ HARNESS __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
     } while (0)
 
 /* ---- the library's messages ---- */
-
-static char logged[16384];
 
 HARNESS void keep_log(enum cosy_log_level level, const char *text, void *arg)
 {

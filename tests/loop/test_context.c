@@ -321,6 +321,28 @@ START_TEST(watchers_and_signals_run_in_the_context_of_their_registration)
 }
 END_TEST
 
+START_TEST(a_cancelled_callback_gives_its_context_back_when_it_is_skipped)
+{
+    cosy_loop *loop = new_loop();
+    int ran = 0;
+    cosy_handle *soon, *due;
+    set_color("red");
+    cosy_call_soon(loop, count, &ran, &soon);
+    cosy_handle_cancel(soon);
+    cosy_handle_drop(soon);
+    cosy_call_later(loop, 0, count, &ran, &due);
+    set_color("blue");
+    turn(loop);
+    cosy_call_soon(loop, count, &ran, &soon);
+    cosy_handle_cancel(soon);
+    turn(loop); /* LSan counts */
+    cosy_handle_drop(soon);
+    cosy_handle_drop(due);
+    ck_assert_int_eq(ran, 1);
+    cosy_loop_free(loop);
+}
+END_TEST
+
 START_TEST(what_never_runs_gives_its_context_back)
 {
     cosy_loop *loop = new_loop();
@@ -400,6 +422,7 @@ int main(void)
     ADD_TESTS(suite, "run", changes_made_in_a_context_stay_there, a_context_lives_while_it_runs, runs_nest);
     ADD_TESTS(suite, "callbacks", a_callback_runs_in_a_copy_taken_when_it_was_given, a_callback_hands_its_context_on,
               callbacks_may_share_a_context, threadsafe_and_own_handles_run_in_an_empty_context,
-              watchers_and_signals_run_in_the_context_of_their_registration, what_never_runs_gives_its_context_back);
+              watchers_and_signals_run_in_the_context_of_their_registration,
+              a_cancelled_callback_gives_its_context_back_when_it_is_skipped, what_never_runs_gives_its_context_back);
     return run_suite(suite);
 }

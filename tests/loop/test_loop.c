@@ -623,6 +623,64 @@ START_TEST(a_busy_loop_of_slow_callbacks_asks_each_turn)
 }
 END_TEST
 
+/* Quick turns, then slow ones, then a byte: by then the loop must have noticed that it is slow. */
+struct slowing {
+    struct busy busy;
+    int pair[2];
+};
+
+static void slow_down(void *arg)
+{
+    struct slowing *slowing = arg;
+    struct busy *busy = &slowing->busy;
+    int number = ++busy->turns;
+    if (busy->seen_at || number == busy->limit) {
+        cosy_loop_stop(busy->loop);
+        return;
+    }
+    if (number == 20300)
+        put_byte(slowing->pair[1]);
+    spin_for(busy->loop, number > 20000 ? COSY_US(10) : 0);
+    cosy_call_soon(busy->loop, slow_down, slowing, NULL);
+}
+
+START_TEST(a_loop_that_becomes_slow_asks_each_turn_again)
+{
+    struct slowing slowing = {.busy = {.loop = new_loop(), .limit = 20600}};
+    cosy_loop *loop = slowing.busy.loop;
+    if (!is_sim(loop)) {
+        make_pair(slowing.pair);
+        cosy_add_reader(loop, slowing.pair[0], seen, &slowing.busy);
+        cosy_call_soon(loop, slow_down, &slowing, NULL);
+        ck_assert_int_eq(cosy_loop_run_forever(loop), 0);
+        ck_assert_int_gt(slowing.busy.seen_at, 0);
+        ck_assert_int_le(slowing.busy.seen_at, 20303);
+        close_pair(slowing.pair);
+    }
+    cosy_loop_free(loop);
+}
+END_TEST
+
+static cosy_ns processor_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (cosy_ns)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+START_TEST(a_busy_loop_asks_at_short_intervals)
+{
+    cosy_loop *loop = new_loop();
+    cosy_ns start = processor_time();
+    uint64_t before = stats_of(loop).waits;
+    while (processor_time() - start < COSY_MS(50))
+        warm_up(loop);
+    cosy_ns took = processor_time() - start;
+    ck_assert_int_gt((cosy_ns)(stats_of(loop).waits - before), took / COSY_US(500)); /* 20 us in principle */
+    cosy_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_busy_loop_fires_a_timer)
 {
     cosy_loop *loop = new_loop();
@@ -959,6 +1017,7 @@ int main(void)
     ADD_TESTS(suite, "deadlock", a_loop_that_can_never_go_on_says_so, no_deadlock_while_another_thread_could_call,
               no_deadlock_while_a_descriptor_or_a_signal_is_awaited);
     ADD_TESTS(suite, "busy", a_busy_loop_sees_a_readable_descriptor, a_busy_loop_of_slow_callbacks_asks_each_turn,
+              a_loop_that_becomes_slow_asks_each_turn_again, a_busy_loop_asks_at_short_intervals,
               a_busy_loop_fires_a_timer, a_past_time_runs_in_the_next_turn_of_a_busy_loop,
               a_busy_loop_saves_most_questions);
     ADD_TESTS(suite, "errors", the_exception_handler_is_called_or_the_default_writes_to_the_log,

@@ -293,6 +293,55 @@ START_TEST(closing_while_signals_arrive_in_another_thread_is_safe)
 }
 END_TEST
 
+/* The window of the test above, held open: a handler is about to wake the loop while that gives the signals up. */
+static struct {
+    const struct cosy_sys_ops *ops;
+    atomic_bool inside, removed, too_late;
+} slow_wake;
+
+static int wake_slowly(struct cosy_sys *sys)
+{
+    atomic_store(&slow_wake.inside, true);
+    for (int i = 0; i < 50 && !atomic_load(&slow_wake.removed); i++)
+        usleep(1000);
+    atomic_store(&slow_wake.too_late, atomic_load(&slow_wake.removed)); /* the loop may be gone */
+    return atomic_load(&slow_wake.too_late) ? 0 : slow_wake.ops->wake(sys);
+}
+
+static void *raise_here(void *arg)
+{
+    (void)arg;
+    pthread_kill(pthread_self(), SIGUSR1);
+    return NULL;
+}
+
+START_TEST(removing_waits_for_a_handler_that_is_about_to_wake)
+{
+    cosy_loop *loop = new_loop();
+    if (is_sim(loop) || UNDER_TSAN) {
+        cosy_loop_free(loop);
+        return; /* the one takes no foreign table, the other calls handlers later */
+    }
+    struct cosy_sys_ops ops = *loop->sys->ops;
+    slow_wake.ops = loop->sys->ops;
+    atomic_store(&slow_wake.inside, false);
+    atomic_store(&slow_wake.removed, false);
+    ops.wake = wake_slowly;
+    loop->sys->ops = &ops;
+    int ran = 0;
+    pthread_t thread;
+    ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, raise_here, NULL), 0);
+    while (!atomic_load(&slow_wake.inside))
+        usleep(100);
+    ck_assert_int_eq(cosy_remove_signal_handler(loop, SIGUSR1), 1);
+    atomic_store(&slow_wake.removed, true);
+    pthread_join(thread, NULL);
+    ck_assert(!atomic_load(&slow_wake.too_late));
+    cosy_loop_free(loop);
+}
+END_TEST
+
 START_TEST(errno_survives_a_signal)
 {
     cosy_loop *loop = new_loop();
@@ -360,6 +409,6 @@ int main(void)
               a_program_that_takes_over_ctrl_c_gets_all_of_them, each_allocation_of_a_handler_fails_cleanly);
     ADD_TESTS(suite, "arrival", many_signals_between_turns_are_one_call, a_signal_wakes_a_sleeping_loop,
               no_signal_is_lost_however_the_loop_sleeps, closing_while_signals_arrive_in_another_thread_is_safe,
-              errno_survives_a_signal);
+              removing_waits_for_a_handler_that_is_about_to_wake, errno_survives_a_signal);
     return run_suite(suite);
 }

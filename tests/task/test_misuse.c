@@ -262,6 +262,8 @@ static int child_deadlock(void) { return cosy_run(await_nothing) == -EDEADLK ? 4
 START_TEST(a_wait_that_nobody_can_end)
 {
     struct child_end end;
+    if (live_threads() > 1) /* a tool's: it might end the wait, for all that the library knows */
+        return;
     run_child(child_deadlock, &end);
     ck_assert_msg(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 42, "status %x: %s", end.status, end.error);
     ck_assert_contains(end.error, "cosy: deadlock: no task can go on, and nothing is left to wait for\n");

@@ -68,12 +68,12 @@ ASYNC_TEST(states_and_waits_are_told)
     the_tree();
     ck_assert_contains(tree, "6 tasks on the ");
     ck_assert_contains(line_of("main"), "(states_and_waits_are_told_body): running");
-    ck_assert_contains(line_of("sleeper"), "(sleep_for): sleeps, for 0.0");
+    ck_assert_contains(line_of("sleeper"), "(sleep_for): sleeps, for 0.");
     ck_assert_contains(line, " s left");
     ck_assert_contains(line, ", awaited by 'awaiter'");
     ck_assert_contains(tree, "created in states_and_waits_are_told_body (test_tree.c:");
-    ck_assert_contains(line_of("waiter"), "(wait_outside): awaits a future, for 0.0");
-    ck_assert_contains(line_of("awaiter"), "(await_task): awaits task 'sleeper', for 0.0");
+    ck_assert_contains(line_of("waiter"), "(wait_outside): awaits a future, for 0.");
+    ck_assert_contains(line_of("awaiter"), "(await_task): awaits task 'sleeper', for 0.");
     ck_assert_contains(line_of("yielder"), ": ready to go on");
     ck_assert_contains(line_of("fresh"), "(give): ready to begin");
     cosy_task_cancel(fresh);
@@ -250,6 +250,8 @@ static int child_deadlock(void)
 START_TEST(a_deadlock_is_told_with_the_tree)
 {
     struct child_end end;
+    if (live_threads() > 1) /* a tool's: it might end the wait, for all that the library knows */
+        return;
     run_child(child_deadlock, &end);
     ck_assert_msg(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 42, "status %x: %s", end.status, end.error);
     ck_assert_contains(end.error, "cosy: deadlock: no task can go on, and nothing is left to wait for\n");
