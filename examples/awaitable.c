@@ -1,7 +1,8 @@
 /* awaitable.c - something of your own to wait for: an object with an await hook, as __await__ is in Python.
  *
- * `start` arranges that somebody calls cosy_wake later, and returns 1; `cancel` undoes that arrangement. This is how timers,
- * locks, queues and foreign libraries become awaitable; here it is a parcel that a callback of the loop delivers.
+ * `start` arranges that somebody calls cosy_wake later, and returns 1; `cancel` undoes that arrangement. This is how
+ * timers, locks, queues and foreign libraries become awaitable; here it is a parcel that a callback of the loop
+ * delivers.
  */
 #include <cosy.h>
 #include <stddef.h>

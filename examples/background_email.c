@@ -1,7 +1,7 @@
 /* background_email.c - a task in the background: the request is answered before the email has left.
  *
- * A task that was created runs beside its creator. Here the creator waits for it in the end; what is still running when the
- * main task returns is cancelled, as in Python.
+ * A task that was created runs beside its creator. Here the creator waits for it in the end; what is still running when
+ * the main task returns is cancelled, as in Python.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* cancel.c - asking a task to stop: its wait returns -ECANCELED once, and it cleans up.
  *
- * Cleanup is whatever the function does on its way out, and it may wait itself: the cancel was delivered and does not come
- * again. A cancelled task is no failure: who awaits it gets -ECANCELED, with the reason that the canceller gave.
+ * Cleanup is whatever the function does on its way out, and it may wait itself: the cancel was delivered and does not
+ * come again. A cancelled task is no failure: who awaits it gets -ECANCELED, with the reason that the canceller gave.
  */
 #include <cosy.h>
 #include <stdio.h>

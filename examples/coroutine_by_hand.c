@@ -1,7 +1,7 @@
 /* coroutine_by_hand.c - a coroutine without a task: send, throw and close, as Python's coroutine objects have them.
  *
- * The driver sends numbers; the coroutine answers each with the average so far. cosy_suspend hands a value to the driver and
- * sleeps until the next one comes. No event loop is needed: this is an ordinary main().
+ * The driver sends numbers; the coroutine answers each with the average so far. cosy_suspend hands a value to the
+ * driver and sleeps until the next one comes. No event loop is needed: this is an ordinary main().
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* eager.c - a task that begins inside the call which creates it.
  *
- * A task usually begins in the next turn of the loop. With .eager_start it runs at once up to its first wait, and one that
- * never waits is done before cosy_create_task_with returns: a look into a cache costs no turn of the loop.
+ * A task usually begins in the next turn of the loop. With .eager_start it runs at once up to its first wait, and one
+ * that never waits is done before cosy_create_task_with returns: a look into a cache costs no turn of the loop.
  */
 #include <cosy.h>
 #include <stdio.h>

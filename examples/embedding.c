@@ -1,8 +1,8 @@
 /* embedding.c - cosy inside another event loop, here one of poll(2).
  *
- * The host asks cosy two things: a descriptor that becomes readable when there is something to do, and when the next timer is
- * due. Whenever either comes, it lets cosy make one turn. The simulated kernel has no descriptor, for its time is not real:
- * there the host just lets it turn.
+ * The host asks cosy two things: a descriptor that becomes readable when there is something to do, and when the next
+ * timer is due. Whenever either comes, it lets cosy make one turn. The simulated kernel has no descriptor, for its time
+ * is not real: there the host just lets it turn.
  */
 #include <cosy.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* errors.c - errors with a message and an async traceback.
  *
- * An error is a negative number. cosy_fail adds a message to it, cosy_try passes it on and notes the place, and who awaits a
- * failed task gets its error with all of that. Nobody has to look after the message: it stays with the task.
+ * An error is a negative number. cosy_fail adds a message to it, cosy_try passes it on and notes the place, and who
+ * awaits a failed task gets its error with all of that. Nobody has to look after the message: it stays with the task.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* fetch_gather.c - at the same time: three calls of a tenth of a second take one tenth.
  *
- * cosy_call(fetch_user, 1, &a) is a call that has not begun, as fetch_user(1) is in Python: the compiler checks its arguments,
- * but nothing runs. cosy_gather starts all of them as tasks, waits until the last is done and returns the first error, or 0.
+ * cosy_call(fetch_user, 1, &a) is a call that has not begun, as fetch_user(1) is in Python: the compiler checks its
+ * arguments, but nothing runs. cosy_gather starts all of them as tasks, waits until the last is done and returns the
+ * first error, or 0.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* fetch_once.c - calling an async function: await is a call.
  *
- * A task has a stack of its own, so an async function calls another one as it would any function, and gets its result the
- * same way. What is more than a number leaves through a pointer.
+ * A task has a stack of its own, so an async function calls another one as it would any function, and gets its result
+ * the same way. What is more than a number leaves through a pointer.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* fetch_twice.c - one after the other: two calls of a tenth of a second take two tenths.
  *
- * Async code is sequential unless you say otherwise: the second call begins when the first has returned. fetch_gather.c says
- * otherwise.
+ * Async code is sequential unless you say otherwise: the second call begins when the first has returned. fetch_gather.c
+ * says otherwise.
  */
 #include <cosy.h>
 #include <stdio.h>

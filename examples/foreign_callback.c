@@ -1,8 +1,8 @@
 /* foreign_callback.c - the plain base: any `int (*)(void *)` with a block of arguments is an async call.
  *
- * cosy_call takes C functions with their own arguments. Code that comes from elsewhere (a plug-in, another language's foreign
- * function interface, a table of handlers) has one shape for all: a function and a block. cosy_call_block copies the block,
- * so that the caller's may go away at once.
+ * cosy_call takes C functions with their own arguments. Code that comes from elsewhere (a plug-in, another language's
+ * foreign function interface, a table of handlers) has one shape for all: a function and a block. cosy_call_block
+ * copies the block, so that the caller's may go away at once.
  */
 #include <cosy.h>
 #include <stdio.h>

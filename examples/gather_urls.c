@@ -1,7 +1,7 @@
 /* gather_urls.c - as many calls as there are addresses: results come in the order of the addresses.
  *
- * The calls are made in a loop and gathered from an array. The slowest is asked first and answers last, yet its result is
- * the first: the order of results is that of the calls, not that of the answers.
+ * The calls are made in a loop and gathered from an array. The slowest is asked first and answers last, yet its result
+ * is the first: the order of results is that of the calls, not that of the answers.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* task_group.c - tasks that belong together: nothing that a group started outlives it.
  *
- * cosy_task_group_wait returns when all children are done. When one fails, the group cancels the others, waits for their
- * cleanup and returns the error. Data first, group second: the group ends before what its children write to.
+ * cosy_task_group_wait returns when all children are done. When one fails, the group cancels the others, waits for
+ * their cleanup and returns the error. Data first, group second: the group ends before what its children write to.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* timeout_block.c - a limit in time for a whole block: `async with asyncio.timeout(...)`.
  *
- * `err` is what the block came to. cosy_check(err, call) is cosy_try for such a block: on an error it leaves the block instead
- * of the function. When the time is up, the wait in the block returns -ECANCELED, and the end of the block turns that into
- * -ETIMEDOUT.
+ * `err` is what the block came to. cosy_check(err, call) is cosy_try for such a block: on an error it leaves the block
+ * instead of the function. When the time is up, the wait in the block returns -ECANCELED, and the end of the block
+ * turns that into -ETIMEDOUT.
  */
 #include <cosy.h>
 #include <stdio.h>
@@ -10,15 +10,13 @@
 cosy_async static int amain(void)
 {
     int err = 0;
-    COSY_TIMEOUT(err, COSY_MS(500)) /* async with asyncio.timeout(0.5): */
-    {
+    COSY_TIMEOUT(err, COSY_MS(500)) { /* async with asyncio.timeout(0.5): */
         cosy_check(err, cosy_sleep(COSY_MS(300)));
         puts("Operation completed within timeout");
     }
     printf("the first block ended with %d\n", err);
 
-    COSY_TIMEOUT(err, COSY_MS(100))
-    {
+    COSY_TIMEOUT(err, COSY_MS(100)) {
         cosy_check(err, cosy_sleep(COSY_MS(300)));
         puts("never seen");
     }

@@ -1,7 +1,7 @@
 /* tour.c - cosy in a minute: `make run` builds and runs it.
  *
- * Six stops. Each line begins with the time since the start, so that you see what happens at once and what happens one after
- * the other. The comments name what stands there in Python's asyncio.
+ * Six stops. Each line begins with the time since the start, so that you see what happens at once and what happens one
+ * after the other. The comments name what stands there in Python's asyncio.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* two_tasks.c - two tasks wait at the same time: one second and two seconds make two, not three.
  *
- * cosy_create_task takes any async function with its own arguments, here the library's cosy_sleep. The task begins in the
- * next turn of the loop and runs beside its creator. `cosy_scoped` drops the handle when the block ends.
+ * cosy_create_task takes any async function with its own arguments, here the library's cosy_sleep. The task begins in
+ * the next turn of the loop and runs beside its creator. `cosy_scoped` drops the handle when the block ends.
  */
 #include <cosy.h>
 #include <stdio.h>

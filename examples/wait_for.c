@@ -1,7 +1,7 @@
 /* wait_for.c - a limit in time for one call: ten seconds of work are given three.
  *
- * cosy_wait_for runs the call and cancels it when the time is up: the wait inside it returns -ECANCELED, it cleans up and
- * returns, and the answer is -ETIMEDOUT.
+ * cosy_wait_for runs the call and cancels it when the time is up: the wait inside it returns -ECANCELED, it cleans up
+ * and returns, and the answer is -ETIMEDOUT.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* await_twice.c - a coroutine object is one call: it can be awaited once.
  *
- * The second time the answer is -COSY_EAWAITED, not a second run and not the old result. To ask for a result several times,
- * make the call a task: cosy_await on a finished task returns its result again.
+ * The second time the answer is -COSY_EAWAITED, not a second run and not the old result. To ask for a result several
+ * times, make the call a task: cosy_await on a finished task returns its result again.
  */
 #include <cosy.h>
 #include <stdio.h>

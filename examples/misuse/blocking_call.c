@@ -1,7 +1,7 @@
 /* blocking_call.c - a call that blocks the thread: no other task can run meanwhile.
  *
- * Debug mode reports each step of a task that takes 100 ms or longer. (clang finds such calls before the program runs, when
- * they are marked cosy_blocking: `cosy check` shows them.)
+ * Debug mode reports each step of a task that takes 100 ms or longer. (clang finds such calls before the program runs,
+ * when they are marked cosy_blocking: `cosy check` shows them.)
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* closed_loop.c - using a loop after its end.
  *
- * A closed loop still knows that it is one: everything that it is asked returns -COSY_ECLOSED. Only cosy_loop_free takes the
- * memory away.
+ * A closed loop still knows that it is one: everything that it is asked returns -COSY_ECLOSED. Only cosy_loop_free
+ * takes the memory away.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* deadlock.c - two tasks that wait for each other: a cycle, which no garbage collector will find.
  *
- * When no task can go on and nothing is left to wait for, the loop says so and prints the tree of its tasks: each line tells
- * what a task waits for, and where.
+ * When no task can go on and nothing is left to wait for, the loop says so and prints the tree of its tasks: each line
+ * tells what a task waits for, and where.
  */
 #include <cosy.h>
 #include <stdio.h>

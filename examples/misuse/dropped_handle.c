@@ -1,7 +1,7 @@
-/* dropped_handle.c - a task whose handle is dropped: in Python the garbage collector may take it away in the middle of its work.
+/* dropped_handle.c - a task whose handle is dropped goes on.
  *
- * Here that mistake is none: the loop owns running tasks, so none can vanish. A dropped handle only means that nobody asks for
- * the result any more. When it fails, the exception handler tells.
+ * In Python the garbage collector may take such a task away in the middle of its work. Here the loop owns running
+ * tasks, so none can vanish: a dropped handle only means that nobody asks for the result. An error is reported then.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* forgotten_await.c - a coroutine that nothing ever awaits: the call was made, but never happens.
  *
- * When the loop closes, it names each such call and where it was made. With origin tracking, which debug mode turns on too, it
- * tells the calls that led there.
+ * When the loop closes, it names each such call and where it was made. With origin tracking, which debug mode turns on
+ * too, it tells the calls that led there.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* leak.c - leaving without tidying up: a loop is closed while tasks are still at work, and a failure was never looked at.
+/* leak.c - leaving without tidying up: a loop is closed while a task is at work, and nobody saw another fail.
  *
- * cosy_main and cosy_run cancel what is left and wait for it. Who runs a loop by hand has to do that himself; if he does not, the
- * loop names each task that it destroys in the middle of its work, and each error that nobody has seen.
+ * cosy_main and cosy_run cancel what is left and wait for it. Who runs a loop by hand has to do that himself; if he
+ * does not, the loop names each task that it destroys in the middle of its work, and each error that nobody has seen.
  */
 #include <cosy.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ int main(void)
     printf("the loop ended with %d\n", result);
 
     cosy_loop_close(loop); /* wrong: `server` is still at work, and nobody has awaited `failed` */
-    printf("the server was %s\n", cosy_task_cancelled(server) ? "cancelled without a chance to clean up" : "left alone");
+    printf("the server was %s\n", cosy_task_cancelled(server) ? "ended without a chance to clean up" : "left alone");
 
     cosy_task_drop(server); /* handles outlive the loop */
     cosy_task_drop(failed);
@@ -31,7 +31,7 @@ int main(void)
 
 /* Output:
  * the loop ended with 0
- * the server was cancelled without a chance to clean up
+ * the server was ended without a chance to clean up
  * Stderr:
  * cosy: Task was destroyed but it is pending: task server
  *   task 'server' (serve_for_ever), created at ...leak.c:18 in main

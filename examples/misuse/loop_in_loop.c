@@ -11,7 +11,7 @@ cosy_async static int fetch(void)
     return 7;
 }
 
-cosy_unchecked static int amain(void) /* unchecked: so that clang's check lets this program pass */
+cosy_unchecked static int amain(void) /* or `cosy check` finds it before it runs */
 {
     printf("fetched %d\n", cosy_try(fetch())); /* right */
     return cosy_try(cosy_run(fetch));          /* wrong */

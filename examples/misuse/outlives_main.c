@@ -1,7 +1,7 @@
 /* outlives_main.c - a task that is still at work when the main task returns.
  *
- * It is cancelled, as in Python, and the program waits for its cleanup: nothing is torn in half. If that cleanup fails, nobody
- * is left to look at the error, so it is reported.
+ * It is cancelled, as in Python, and the program waits for its cleanup: nothing is torn in half. If that cleanup fails,
+ * nobody is left to look at the error, so it is reported.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* stack_overflow.c - recursion without end: a task's stack is 64 KiB, and a guard page lies below it.
  *
- * The fault is told with the task's name and where it was created, so that you know whose stack to enlarge; the program then
- * dies of SIGSEGV as any other would, and leaves a core for the debugger.
+ * The fault is told with the task's name and where it was created, so that you know whose stack to enlarge; the program
+ * then dies of SIGSEGV as any other would, and leaves a core for the debugger.
  */
 #include <cosy.h>
 #include <stdio.h>

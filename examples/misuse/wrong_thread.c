@@ -1,7 +1,7 @@
 /* wrong_thread.c - using a loop from a thread that is not its own.
  *
- * A loop and its tasks belong to one thread; nothing in them is locked. Debug mode refuses calls from elsewhere. The right
- * call is cosy_call_soon_threadsafe, which also wakes the loop when it sleeps.
+ * A loop and its tasks belong to one thread; nothing in them is locked. Debug mode refuses calls from elsewhere. The
+ * right call is cosy_call_soon_threadsafe, which also wakes the loop when it sleeps.
  */
 #include <cosy.h>
 #include <pthread.h>

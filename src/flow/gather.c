@@ -29,10 +29,16 @@ struct gathering {
     char name[56];
 };
 
-static struct gathering *gathering_of(struct cosy_wait *wait) { return container_of(wait, struct gathering, wait); }
+static struct gathering *gathering_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct gathering, wait);
+}
 
 /* The answer is an error already; all that is still waited for is the caller's frame. */
-static bool is_decided(const struct gathering *gathering) { return gathering->first_error && !gathering->return_exceptions; }
+static bool is_decided(const struct gathering *gathering)
+{
+    return gathering->first_error && !gathering->return_exceptions;
+}
 
 static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
@@ -110,7 +116,8 @@ static struct cosy_future *earlier_child(struct gathering *gathering, const stru
     return NULL;
 }
 
-static struct cosy_future *child_future(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index, int *ret_error)
+static struct cosy_future *child_future(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index,
+                                        int *ret_error)
 {
     const struct cosy_awaited_ *item = &items[index];
     struct cosy_future *future = item->kind == COSY_AWAITED_CORO ? earlier_child(gathering, items, index) : NULL;
@@ -209,7 +216,8 @@ int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct c
     return result;
 }
 
-cosy_async static int gather_handles(void *const *handles, int kind, size_t count, const struct cosy_gather_options *options)
+cosy_async static int gather_handles(void *const *handles, int kind, size_t count,
+                                     const struct cosy_gather_options *options)
 {
     if (count > 0 && !handles)
         return -EINVAL;

@@ -1,8 +1,9 @@
 /* group.c - task groups, after asyncio's TaskGroup.
  *
- * The owner is cancelled at most once by its group (parent_cancelled), when a child fails or cosy_task_group_cancel is called while the
- * owner is still in the body; the group takes that request back when it ends, so requests from outside keep their count. A cancel that meets
- * the owner in the join came from outside if more requests are open at the end than were delivered when the group was opened.
+ * The owner is cancelled at most once by its group (parent_cancelled), when a child fails or cosy_task_group_cancel is
+ * called while the owner is still in the body; the group takes that request back when it ends, so requests from outside
+ * keep their count. A cancel that meets the owner in the join came from outside if more requests are open at the end
+ * than were delivered when the group was opened.
  *
  * Noting a failure needs no memory: an error must not be lost when there is none.
  */
@@ -30,16 +31,19 @@ struct member {
 
 struct cosy_task_group {
     struct cosy_wait wait;
-    struct cosy_task *owner;         /* a reference */
-    struct member *members, **last;  /* all that were ever added, oldest first */
+    struct cosy_task *owner;        /* a reference */
+    struct member *members, **last; /* all that were ever added, oldest first */
     struct failure *failures, **last_failure;
-    struct failure body, unmade;     /* of the body; of the first child that could not be made */
+    struct failure body, unmade; /* of the body; of the first child that could not be made */
     size_t running, failure_count;
-    int cancelling;                  /* the owner's delivered cancels as the group was opened */
+    int cancelling; /* the owner's delivered cancels as the group was opened */
     bool closing, closed, aborting, parent_cancelled, waiting;
 };
 
-static struct cosy_task_group *group_of(struct cosy_wait *wait) { return container_of(wait, struct cosy_task_group, wait); }
+static struct cosy_task_group *group_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct cosy_task_group, wait);
+}
 
 static void report_failures(struct cosy_task_group *group);
 static void free_group(struct cosy_task_group *group);
@@ -176,8 +180,8 @@ cosy_task *cosy_task_group_add_(cosy_task_group *group, cosy_coro *coro, const s
     return task;
 }
 
-/* Waits until no child runs, through any number of cancels. *ret_first: a cancel came before anything had stopped the group; returns
- * whether one came at all. */
+/* Waits until no child runs, through any number of cancels. *ret_first: a cancel came before anything had stopped the
+ * group; returns whether one came at all. */
 static bool join(struct cosy_task_group *group, bool *ret_first)
 {
     bool cancelled = false;
@@ -209,7 +213,10 @@ static bool end(struct cosy_task_group *group, bool cancelled)
 }
 
 /* Its count stays, and the next wait meets it. */
-static void cancel_again(struct cosy_task *task) { task->future.node.flags |= FLAG_MUST_CANCEL; }
+static void cancel_again(struct cosy_task *task)
+{
+    task->future.node.flags |= FLAG_MUST_CANCEL;
+}
 
 int cosy_task_group_close(cosy_task_group *group, int body)
 {
@@ -236,7 +243,10 @@ int cosy_task_group_close(cosy_task_group *group, int body)
     return first->code;
 }
 
-int cosy_task_group_wait(cosy_task_group *group) { return cosy_task_group_close(group, 0); }
+int cosy_task_group_wait(cosy_task_group *group)
+{
+    return cosy_task_group_close(group, 0);
+}
 
 void cosy_task_group_cancel(cosy_task_group *group)
 {
@@ -245,9 +255,13 @@ void cosy_task_group_cancel(cosy_task_group *group)
     stop_body(group);
 }
 
-size_t cosy_task_group_error_count(const cosy_task_group *group) { return group ? group->failure_count : 0; }
+size_t cosy_task_group_error_count(const cosy_task_group *group)
+{
+    return group ? group->failure_count : 0;
+}
 
-int cosy_task_group_error(const cosy_task_group *group, size_t index, int *ret_code, const char **ret_message, const char **ret_task)
+int cosy_task_group_error(const cosy_task_group *group, size_t index, int *ret_code, const char **ret_message,
+                          const char **ret_task)
 {
     if (!group || index >= group->failure_count)
         return -ERANGE;
@@ -268,7 +282,8 @@ static void report_failures(struct cosy_task_group *group)
 {
     for (struct failure *failure = group->failures; failure; failure = failure->next)
         if (failure->task)
-            cosy_report(group->owner->future.loop, "Task exception in a task group that was left early", &failure->task->future);
+            cosy_report(group->owner->future.loop, "Task exception in a task group that was left early",
+                        &failure->task->future);
 }
 
 static void free_group(struct cosy_task_group *group)

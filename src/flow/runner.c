@@ -20,9 +20,9 @@ enum { MAIN_STACK_BYTES = 256 * 1024 };
 struct cosy_runner {
     struct cosy_run_options options;
     struct cosy_loop *loop;
-    uintptr_t context;            /* a slot: what one run leaves is what the next begins with */
-    struct cosy_task *main;       /* while one runs */
-    int origin_depth;             /* before debug mode changed it; -1: it did not */
+    uintptr_t context;      /* a slot: what one run leaves is what the next begins with */
+    struct cosy_task *main; /* while one runs */
+    int origin_depth;       /* before debug mode changed it; -1: it did not */
     bool interrupted, closed;
 };
 
@@ -46,14 +46,17 @@ static int open_loop(struct cosy_runner *runner)
         return 0;
     if (!runner->context)
         runner->context = cosy_context_slot_copy(*cosy_context_here());
-    int result = cosy_loop_new(&runner->loop, .backend = options->backend, .debug = options->debug, .seed = options->seed,
-                               .shuffle = options->shuffle, .spin = options->spin);
+    int result = cosy_loop_new(&runner->loop, .backend = options->backend, .debug = options->debug,
+                               .seed = options->seed, .shuffle = options->shuffle, .spin = options->spin);
     if (result == 0 && runner->loop->debug)
         runner->origin_depth = cosy_set_coroutine_origin_tracking_depth(10);
     return result;
 }
 
-cosy_loop *cosy_runner_loop(cosy_runner *runner) { return runner && open_loop(runner) == 0 ? runner->loop : NULL; }
+cosy_loop *cosy_runner_loop(cosy_runner *runner)
+{
+    return runner && open_loop(runner) == 0 ? runner->loop : NULL;
+}
 
 /* ---- running until something is done ---- */
 
@@ -130,7 +133,10 @@ static void on_interrupt(void *arg)
     cosy_task_cancel_with(runner->main, "KeyboardInterrupt");
 }
 
-static bool in_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
+static bool in_main_thread(void)
+{
+    return syscall(SYS_gettid) == getpid();
+}
 
 static bool watch_interrupt(struct cosy_runner *runner)
 {
@@ -158,8 +164,8 @@ int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
         cosy_coro_close(coro);
         return result;
     }
-    struct cosy_task_options options = {
-        .stack_size = runner->options.stack_size ? runner->options.stack_size : MAIN_STACK_BYTES};
+    struct cosy_task_options options = {.stack_size =
+                                            runner->options.stack_size ? runner->options.stack_size : MAIN_STACK_BYTES};
     runner->main = task_in(runner->loop, coro, &options);
     if (!runner->main)
         return cosy_creation_error();

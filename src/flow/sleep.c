@@ -9,7 +9,10 @@ struct sleep_wait {
     struct cosy_task *task;
 };
 
-static struct sleep_wait *sleep_of(struct cosy_wait *wait) { return container_of(wait, struct sleep_wait, wait); }
+static struct sleep_wait *sleep_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct sleep_wait, wait);
+}
 
 static void woken(struct cosy_timed_wait *timed)
 {
@@ -28,7 +31,10 @@ static void sleep_abandon(struct cosy_wait *wait)
     cosy_timed_wait_disarm(sleep->task->future.loop, &sleep->timed);
 }
 
-static cosy_ns sleep_deadline(struct cosy_wait *wait) { return sleep_of(wait)->timed.timed.timer.when; }
+static cosy_ns sleep_deadline(struct cosy_wait *wait)
+{
+    return sleep_of(wait)->timed.timed.timer.when;
+}
 
 static const struct cosy_wait_kind sleep_kind = {
     .verb = "sleeps", .cancel = sleep_cancel, .deadline = sleep_deadline, .abandon = sleep_abandon};

@@ -1,16 +1,20 @@
 /* timeout.c - limits in time, by cancelling the task and turning that cancel into -ETIMEDOUT on the way out.
  *
- * Whose cancel it was is told by counting, as asyncio does: the limit takes its own request back when it ends, and only if no more requests are
- * open than when it began was it alone. A request that was made before but not yet delivered at the beginning is not counted as
- * belonging to the outside, or else the limit would swallow it.
+ * Whose cancel it was is told by counting, as asyncio does: the limit takes its own request back when it ends, and only
+ * if no more requests are open than when it began was it alone. A request that was made before but not yet delivered at
+ * the beginning is not counted as belonging to the outside, or else the limit would swallow it.
  */
 #include <cosy/timeout.h>
 
 #include "../task/task.h"
 
-_Static_assert(offsetof(cosy_timeout, fired_) == offsetof(struct cosy_timed_wait, fired), "a timeout begins with a timed wait");
+_Static_assert(offsetof(cosy_timeout, fired_) == offsetof(struct cosy_timed_wait, fired),
+               "a timeout begins with a timed wait");
 
-static struct cosy_timed_wait *timed_of(cosy_timeout *timeout) { return (struct cosy_timed_wait *)(void *)timeout; }
+static struct cosy_timed_wait *timed_of(cosy_timeout *timeout)
+{
+    return (struct cosy_timed_wait *)(void *)timeout;
+}
 
 static void expire(struct cosy_timed_wait *timed)
 {
@@ -97,7 +101,10 @@ int cosy_timeout_reschedule(cosy_timeout *timeout, cosy_ns when)
     return result;
 }
 
-cosy_ns cosy_timeout_when(const cosy_timeout *timeout) { return timeout->when_; }
+cosy_ns cosy_timeout_when(const cosy_timeout *timeout)
+{
+    return timeout->when_;
+}
 
 bool cosy_timeout_expired(const cosy_timeout *timeout)
 {
@@ -139,9 +146,15 @@ struct end_wait {
     struct cosy_future *future;
 };
 
-static struct end_wait *end_of(struct cosy_wait *wait) { return container_of(wait, struct end_wait, wait); }
+static struct end_wait *end_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct end_wait, wait);
+}
 
-static void end_abandon(struct cosy_wait *wait) { cosy_unobserve(&end_of(wait)->observer); }
+static void end_abandon(struct cosy_wait *wait)
+{
+    cosy_unobserve(&end_of(wait)->observer);
+}
 
 static bool end_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
@@ -150,7 +163,10 @@ static bool end_cancel(struct cosy_wait *wait, struct cosy_task *task)
     return false;
 }
 
-static struct cosy_future *end_future(struct cosy_wait *wait) { return end_of(wait)->future; }
+static struct cosy_future *end_future(struct cosy_wait *wait)
+{
+    return end_of(wait)->future;
+}
 
 static const struct cosy_wait_kind end_kind = {
     .verb = "waits for the end of", .cancel = end_cancel, .future = end_future, .abandon = end_abandon};

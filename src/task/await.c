@@ -17,8 +17,10 @@ cosy_cold static struct cosy_task *complain(const char *what)
         snprintf(place, sizeof place, ", at %s:%d in %s", caller.file, caller.line, caller.function);
     else if (*caller.function)
         snprintf(place, sizeof place, ", in %s", caller.function);
-    cosy_log(COSY_LOG_ERROR, "cosy: await outside async: %s was called outside a task%s; run the calling function with cosy_run, or "
-                             "start it as a task", what, place);
+    cosy_log(COSY_LOG_ERROR,
+             "cosy: await outside async: %s was called outside a task%s; run the calling function with cosy_run, or "
+             "start it as a task",
+             what, place);
     return NULL;
 }
 
@@ -36,7 +38,10 @@ struct await_wait {
     struct cosy_future *future;
 };
 
-static struct await_wait *await_of(struct cosy_wait *wait) { return container_of(wait, struct await_wait, wait); }
+static struct await_wait *await_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct await_wait, wait);
+}
 
 /* Passed on, with its reason. When it came back in a circle, this wait ends at once. */
 static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
@@ -51,7 +56,10 @@ static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
     return false;
 }
 
-static struct cosy_future *await_future(struct cosy_wait *wait) { return await_of(wait)->future; }
+static struct cosy_future *await_future(struct cosy_wait *wait)
+{
+    return await_of(wait)->future;
+}
 
 static void await_abandon(struct cosy_wait *wait)
 {
@@ -67,7 +75,8 @@ int cosy_future_outcome(struct cosy_future *future)
     if (likely(future->node.state == STATE_RESULT))
         return likely(future->result <= INT_MAX && future->result >= INT_MIN) ? (int)future->result : -EOVERFLOW;
     future->node.flags |= FLAG_RETRIEVED;
-    if (future->node.state == STATE_ERROR || *cosy_task_cancel_reason(cosy_is_task(future) ? cosy_as_task(future) : NULL))
+    if (future->node.state == STATE_ERROR ||
+        *cosy_task_cancel_reason(cosy_is_task(future) ? cosy_as_task(future) : NULL))
         cosy_error_inherit((int)future->result, future);
     return (int)future->result;
 }
@@ -82,10 +91,10 @@ static cosy_cold int refuse(struct cosy_task *me, struct cosy_future *future, co
     }
     if (future == &me->future)
         return cosy_fail(COSY_ESELF, "task '%s' (%s) cannot await itself", cosy_task_name(me), me->site->name);
-    return cosy_fail(COSY_EOTHERLOOP, "task '%s' (%s, created at %s:%u) awaits %s '%s' that is attached to a different loop",
-                     cosy_task_name(me), me->site->name, me->site->file, me->site->line,
-                     cosy_is_task(future) ? "task" : "a future",
-                     cosy_is_task(future) ? cosy_task_name(cosy_as_task(future)) : "");
+    return cosy_fail(
+        COSY_EOTHERLOOP, "task '%s' (%s, created at %s:%u) awaits %s '%s' that is attached to a different loop",
+        cosy_task_name(me), me->site->name, me->site->file, me->site->line, cosy_is_task(future) ? "task" : "a future",
+        cosy_is_task(future) ? cosy_task_name(cosy_as_task(future)) : "");
 }
 
 int cosy_await_outcome(struct cosy_task *me, struct cosy_future *future)
@@ -152,7 +161,10 @@ struct hook_wait {
 
 static __thread uint64_t last_hook_id;
 
-static struct hook_wait *hook_of(struct cosy_wait *wait) { return container_of(wait, struct hook_wait, wait); }
+static struct hook_wait *hook_of(struct cosy_wait *wait)
+{
+    return container_of(wait, struct hook_wait, wait);
+}
 
 static bool hook_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {

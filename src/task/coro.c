@@ -44,7 +44,7 @@ static struct cosy_stack_view *view_below(struct cosy_driver *driver)
 
 /* ---- driving ---- */
 
-static void *coro_main(void *arg)
+static cosy_uncounted void *coro_main(void *arg)
 {
     struct cosy_driver *driver = arg;
     bool watched = cosy_hooks_wanted();

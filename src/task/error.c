@@ -1,10 +1,12 @@
 /* error.c - errors with a message and an async traceback.
  *
- * A record belongs to the task, or thread, in which its error passes. Each cosy_try that passes it on adds its place. When a task
- * awaits a failed one, it gets a record of its own whose `cause` is the failed task's: the story is the chain, innermost last.
+ * A record belongs to the task, or thread, in which its error passes. Each cosy_try that passes it on adds its place.
+ * When a task awaits a failed one, it gets a record of its own whose `cause` is the failed task's: the story is the
+ * chain, innermost last.
  *
- * An old record must not lend its message to a new error of the same number. Passing on goes strictly outwards, towards higher stack
- * addresses; a place that lies deeper than the last one noted therefore belongs to another error and begins a new record.
+ * An old record must not lend its message to a new error of the same number. Passing on goes strictly outwards, towards
+ * higher stack addresses; a place that lies deeper than the last one noted therefore belongs to another error and
+ * begins a new record.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,8 +26,8 @@ struct cosy_error {
     int code; /* negative */
     char *message;
     struct cosy_error *cause;
-    char *task; /* of the cause: "task 'x' (fn), created at f.c:1 in g" */
-    uint64_t stack; /* which stack the places lie on: the task's id, 0 outside */
+    char *task;          /* of the cause: "task 'x' (fn), created at f.c:1 in g" */
+    uint64_t stack;      /* which stack the places lie on: the task's id, 0 outside */
     uintptr_t outermost; /* frame address of the last place noted */
     uint32_t count, dropped;
     const struct cosy_place_ *places[PLACES]; /* innermost first */
@@ -57,8 +59,14 @@ void cosy_error_drop(struct cosy_error *error)
     }
 }
 
-int cosy_error_code(const struct cosy_error *error) { return error->code; }
-const char *cosy_error_text(const struct cosy_error *error) { return error->message ? error->message : ""; }
+int cosy_error_code(const struct cosy_error *error)
+{
+    return error->code;
+}
+const char *cosy_error_text(const struct cosy_error *error)
+{
+    return error->message ? error->message : "";
+}
 
 struct cosy_error *cosy_error_new(int code, const char *message)
 {
@@ -127,8 +135,8 @@ static char *describe_task(struct cosy_future *future)
     if (!cosy_is_task(future))
         return cosy_heap_strdup("a future");
     struct cosy_task *task = cosy_as_task(future);
-    snprintf(text, sizeof text, "task '%s' (%s), created at %s:%u in %s", cosy_task_name(task), task->site->name, task->site->file,
-             task->site->line, task->site->func);
+    snprintf(text, sizeof text, "task '%s' (%s), created at %s:%u in %s", cosy_task_name(task), task->site->name,
+             task->site->file, task->site->line, task->site->func);
     return cosy_heap_strdup(text);
 }
 
@@ -247,7 +255,8 @@ static void report(void *arg)
     int code = future->node.state == STATE_ERROR ? (int)future->result : 0;
     char *story = code ? cosy_error_story(future->error, code, task) : task ? describe_indented(future) : NULL;
     char headline[300];
-    snprintf(headline, sizeof headline, "cosy: %s%s%s", request->message, task ? ": task " : "", task ? cosy_task_name(task) : "");
+    snprintf(headline, sizeof headline, "cosy: %s%s%s", request->message, task ? ": task " : "",
+             task ? cosy_task_name(task) : "");
     struct cosy_exception_context context = {
         .message = headline, .error = code, .detail = story, .task = task, .future = future};
     cosy_loop_call_exception_handler(request->loop, &context);

@@ -180,9 +180,18 @@ bool cosy_future_cancel(cosy_future *future)
     return true;
 }
 
-bool cosy_future_done(const cosy_future *future) { return future && cosy_future_is_done(future); }
-bool cosy_future_cancelled(const cosy_future *future) { return future && future->node.state == STATE_CANCELLED; }
-cosy_loop *cosy_future_loop(const cosy_future *future) { return future->loop; }
+bool cosy_future_done(const cosy_future *future)
+{
+    return future && cosy_future_is_done(future);
+}
+bool cosy_future_cancelled(const cosy_future *future)
+{
+    return future && future->node.state == STATE_CANCELLED;
+}
+cosy_loop *cosy_future_loop(const cosy_future *future)
+{
+    return future->loop;
+}
 
 int cosy_future_result(cosy_future *future, int64_t *ret_result)
 {
@@ -199,7 +208,10 @@ int cosy_future_result(cosy_future *future, int64_t *ret_result)
     return (int)future->result;
 }
 
-int cosy_future_error(cosy_future *future) { return cosy_future_result(future, NULL); }
+int cosy_future_error(cosy_future *future)
+{
+    return cosy_future_result(future, NULL);
+}
 
 const char *cosy_future_error_message(cosy_future *future)
 {

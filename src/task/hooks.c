@@ -12,9 +12,9 @@
 #endif
 #endif
 #ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
+#define RUNNING_ON_VALGRIND                0
 #define VALGRIND_STACK_REGISTER(low, high) 0u
-#define VALGRIND_STACK_DEREGISTER(id) (void)(id)
+#define VALGRIND_STACK_DEREGISTER(id)      (void)(id)
 #endif
 
 #define weak __attribute__((weak))

@@ -1,15 +1,15 @@
 /* hooks.h - what sanitizers and valgrind must be told of stacks.
  *
- * The tools' functions are weak symbols: a program that is linked with a sanitizer gets them, in any build of the library. Each stack that
- * code runs on (the thread's own, a task's, a driven coroutine's) has a view.
+ * The tools' functions are weak symbols: a program that is linked with a sanitizer gets them, in any build of the
+ * library. Each stack that code runs on (the thread's own, a task's, a driven coroutine's) has a view.
  */
 #ifndef COSY_TASK_HOOKS_H
 #define COSY_TASK_HOOKS_H
 
 #include "../base/base.h"
 
-/* TSan counts calls per fiber: a function that enters on one fiber and returns on another must not be counted. For clang, no_sanitize
- * leaves the counting in. */
+/* TSan counts calls per fiber: a function that enters on one fiber and returns on another must not be counted. For
+ * clang, no_sanitize leaves the counting in. */
 #if defined(__has_attribute)
 #if __has_attribute(disable_sanitizer_instrumentation)
 #define cosy_uncounted __attribute__((disable_sanitizer_instrumentation, noinline))

@@ -1,7 +1,7 @@
 /* overflow.c - a stack overflow says whose stack it was.
  *
- * A fault in the guard page of the running task's stack is told on standard error, from a signal stack of its own; the signal
- * then does what it would have done. A handler that the program, or a sanitizer, installed before is left alone.
+ * A fault in the guard page of the running task's stack is told on standard error, from a signal stack of its own; the
+ * signal then does what it would have done. A handler that the program, or a sanitizer, installed before is left alone.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -38,11 +38,12 @@ static void tell(struct cosy_task *task, uintptr_t address)
     const char *name = task->extra && task->extra->name ? task->extra->name : NULL;
     char number[32];
     snprintf(number, sizeof number, "Task-%llu", (unsigned long long)task->id);
-    int n = snprintf(text, sizeof text,
-                     "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u in %s): its %zu bytes of stack are used up "
-                     "(fault at 0x%zx); give it more with cosy_create_task_with((.stack_size = ...), ...)\n",
-                     name ? name : number, task->site->name, task->site->file, task->site->line, task->site->func,
-                     cosy_stack_bytes(task->stack_class), (size_t)address);
+    int n = snprintf(
+        text, sizeof text,
+        "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u in %s): its %zu bytes of stack are used up "
+        "(fault at 0x%zx); give it more with cosy_create_task_with((.stack_size = ...), ...)\n",
+        name ? name : number, task->site->name, task->site->file, task->site->line, task->site->func,
+        cosy_stack_bytes(task->stack_class), (size_t)address);
     if (n > 0 && write(STDERR_FILENO, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1) < 0)
         return;
 }

@@ -86,7 +86,8 @@ static void tell_places(struct tree *tree, struct cosy_task *task, const char *i
             fprintf(tree->out, " (%s:%d)", base_name(frames[i].file), frames[i].line);
         fputc('\n', tree->out);
     }
-    fprintf(tree->out, "%s  created in %s (%s:%u)\n", indent, task->site->func, base_name(task->site->file), task->site->line);
+    fprintf(tree->out, "%s  created in %s (%s:%u)\n", indent, task->site->func, base_name(task->site->file),
+            task->site->line);
 }
 
 /* ---- the shape: no recursion, for a chain of tasks may be longer than any stack is deep ---- */
@@ -169,7 +170,8 @@ static void tell_tree(void *arg)
             tree->branches[i].task = tasks[i];
         link_branches(tree);
         tree->now = tree->loop->sys->ops->now(tree->loop->sys);
-        fprintf(tree->out, "%zu task%s on the %s loop\n", count, count == 1 ? "" : "s", cosy_loop_backend_name(tree->loop));
+        fprintf(tree->out, "%zu task%s on the %s loop\n", count, count == 1 ? "" : "s",
+                cosy_loop_backend_name(tree->loop));
         tell_branches(tree);
     } else
         fprintf(tree->out, "%zu tasks (no memory to list them)\n", count);

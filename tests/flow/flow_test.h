@@ -1,5 +1,5 @@
-/* flow_test.h - what the tests of this floor share: a body that runs as the main task of a loop, a trace of what happened, and
- * books on what the library logged and what it left behind. */
+/* flow_test.h - what the tests of this floor share: a body that runs as the main task of a loop, a trace of what
+ * happened, and books on what the library logged and what it left behind. */
 #ifndef COSY_TESTS_FLOW_TEST_H
 #define COSY_TESTS_FLOW_TEST_H
 
@@ -110,8 +110,8 @@ static void begin_test(void)
     trace[0] = logged[0] = 0;
 }
 
-/* Runs a test's body, and checks that it leaves no descriptor, thread or timer behind and that nothing was logged that the
- * body did not ask for with logs(). */
+/* Runs a test's body, and checks that it leaves no descriptor, thread or timer behind and that nothing was logged that
+ * the body did not ask for with logs(). */
 __attribute__((unused)) static void run_body(cosy_coro *(*make)(void))
 {
     begin_test();
@@ -138,8 +138,8 @@ __attribute__((unused)) static void run_body(cosy_coro *(*make)(void))
     END_TEST                                                                                                           \
     cosy_async static int name##_body(void)
 
-/* A scenario with the n-th allocation failing, for n = 1, 2, ... until it passes undisturbed. It must come to 0 then, and to an error, or to 0
- * where the library got by, before. Leaks show under LSan and valgrind; descriptors here. */
+/* A scenario with the n-th allocation failing, for n = 1, 2, ... until it passes undisturbed. It must come to 0 then,
+ * and to an error, or to 0 where the library got by, before. Leaks show under LSan and valgrind; descriptors here. */
 __attribute__((unused)) static void starve(int (*scenario)(void))
 {
     begin_test();
@@ -218,7 +218,6 @@ cosy_async __attribute__((unused)) static void let_all_run(int how_often)
 }
 
 /* ---- the program ---- */
-
 
 __attribute__((unused)) static int run_tests(const char *room, const TTest *const *tests, size_t count)
 {

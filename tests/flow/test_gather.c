@@ -1,5 +1,6 @@
-/* Tests of cosy_gather. Names in comments are those of the tests in CPython's test_tasks.py (FutureGatherTests, CoroutineGatherTests, cancel
- * tests) for the same behaviour. One thing differs by intent: coroutines that the call itself started are waited for. */
+/* Tests of cosy_gather. Names in comments are those of the tests in CPython's test_tasks.py (FutureGatherTests,
+ * CoroutineGatherTests, cancel tests) for the same behaviour. One thing differs by intent: coroutines that the call
+ * itself started are waited for. */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -14,8 +15,8 @@ static cosy_future *future_now(int64_t result)
 TASK_TEST(results_stand_in_the_order_of_the_arguments) /* test_success_3, checklist row 29 */
 {
     int64_t results[3] = {-1, -1, -1};
-    ck_assert_int_eq(cosy_gather_with((.results = results), cosy_call(give_later, COSY_MS(3), 30), cosy_call(give_later, COSY_MS(1), 10),
-                                      cosy_call(give, 20)),
+    ck_assert_int_eq(cosy_gather_with((.results = results), cosy_call(give_later, COSY_MS(3), 30),
+                                      cosy_call(give_later, COSY_MS(1), 10), cosy_call(give, 20)),
                      0);
     ck_assert_int_eq(results[0], 30);
     ck_assert_int_eq(results[1], 10);
@@ -26,7 +27,9 @@ TASK_TEST(results_stand_in_the_order_of_the_arguments) /* test_success_3, checkl
 TASK_TEST(they_run_side_by_side) /* checklist row 31 */
 {
     cosy_ns before = now();
-    ck_assert_int_eq(cosy_gather(cosy_call(give_later, COSY_MS(5), 1), cosy_call(give_later, COSY_MS(5), 2), cosy_call(give_later, COSY_MS(5), 3)), 0);
+    ck_assert_int_eq(cosy_gather(cosy_call(give_later, COSY_MS(5), 1), cosy_call(give_later, COSY_MS(5), 2),
+                                 cosy_call(give_later, COSY_MS(5), 3)),
+                     0);
     ck_assert_int_ge(now() - before, COSY_MS(5));
     if (simulated())
         ck_assert_int_eq(now() - before, COSY_MS(5));
@@ -136,7 +139,8 @@ TASK_TEST(errors_as_results) /* test_return_exceptions, test_result_exception_on
     cosy_task_cancel(cancelled);
     cosy_scoped(cosy_future) future = cosy_future_new(NULL);
     cosy_future_set_error(future, EPERM, "no");
-    ck_assert_int_eq(cosy_gather_with((.return_exceptions = true, .results = results), cosy_call(fail_later, COSY_MS(1), EIO), cancelled,
+    ck_assert_int_eq(cosy_gather_with((.return_exceptions = true, .results = results),
+                                      cosy_call(fail_later, COSY_MS(1), EIO), cancelled,
                                       cosy_call(give_later, COSY_MS(2), 2), future, (cosy_task *)NULL),
                      0);
     ck_assert_int_eq(results[0], -EIO);
@@ -206,8 +210,8 @@ TASK_TEST(sixteen_arguments_and_arrays_of_more)
 {
     int64_t results[100] = {0};
 #define G(n) cosy_call(give, n)
-    ck_assert_int_eq(cosy_gather_with((.results = results), G(0), G(1), G(2), G(3), G(4), G(5), G(6), G(7), G(8), G(9), G(10), G(11), G(12), G(13),
-                                      G(14), G(15)),
+    ck_assert_int_eq(cosy_gather_with((.results = results), G(0), G(1), G(2), G(3), G(4), G(5), G(6), G(7), G(8), G(9),
+                                      G(10), G(11), G(12), G(13), G(14), G(15)),
                      0);
     for (int i = 0; i < 16; i++)
         ck_assert_int_eq(results[i], i);
@@ -289,7 +293,8 @@ TASK_TEST(an_error_in_answer_to_the_cancel_is_the_answer) /* as asyncio: the fir
     return 0;
 }
 
-TASK_TEST(after_a_cancel_it_returns_with_the_first_handle) /* plainly: at the first cancelled child; else: when all are done */
+TASK_TEST(after_a_cancel_it_returns_with_the_first_handle) /* plainly: at the first cancelled child; else: when all are
+                                                              done */
 {
     cosy_scoped(cosy_task) slow = cosy_create_task(gated_cleanup, "slow");
     cosy_scoped(cosy_task) quick = cosy_create_task(give_later, LONG, 2);
@@ -411,7 +416,8 @@ TASK_TEST(a_cancel_before_it_begins_to_wait)
 
 static int gather_deep(int depth)
 {
-    return depth == 0 ? slow_cleanup(1, "leaf") : cosy_gather(cosy_call(gather_deep, depth - 1), cosy_call(gather_deep, depth - 1));
+    return depth == 0 ? slow_cleanup(1, "leaf")
+                      : cosy_gather(cosy_call(gather_deep, depth - 1), cosy_call(gather_deep, depth - 1));
 }
 
 TASK_TEST(a_cancel_goes_down_a_tree)
@@ -441,7 +447,8 @@ TASK_TEST(wrong_things_are_errors)
 START_TEST(outside_a_task_is_an_error)
 {
     begin_test();
-    ck_assert_int_eq(cosy_gather(cosy_call(give, 1), cosy_call(give, 2)), -COSY_ENOTASK); /* they are gone: LSan would tell */
+    ck_assert_int_eq(cosy_gather(cosy_call(give, 1), cosy_call(give, 2)),
+                     -COSY_ENOTASK); /* they are gone: LSan would tell */
     logs("cosy_gather");
     cosy_coro *coros[20];
     for (int i = 0; i < 20; i++)
@@ -501,7 +508,6 @@ TESTS_MAIN("gather", results_stand_in_the_order_of_the_arguments, they_run_side_
            sixteen_arguments_and_arrays_of_more, a_cancel_goes_to_all, a_cancel_that_all_swallow_is_still_a_cancel,
            an_error_in_answer_to_the_cancel_is_the_answer, after_a_cancel_it_returns_with_the_first_handle,
            a_cancel_waits_for_its_own_coroutines, a_second_cancel_cuts_the_cleanup_short,
-           a_cancel_after_the_error_while_its_own_are_waited_for, a_cancel_after_all_are_done,
-           a_cancel_after_it_failed, a_cancel_before_it_begins_to_wait, a_cancel_goes_down_a_tree,
-           wrong_things_are_errors, outside_a_task_is_an_error, a_child_without_memory,
-           no_memory_is_an_error_and_leaves_nothing)
+           a_cancel_after_the_error_while_its_own_are_waited_for, a_cancel_after_all_are_done, a_cancel_after_it_failed,
+           a_cancel_before_it_begins_to_wait, a_cancel_goes_down_a_tree, wrong_things_are_errors,
+           outside_a_task_is_an_error, a_child_without_memory, no_memory_is_an_error_and_leaves_nothing)

@@ -1,4 +1,5 @@
-/* Tests of task groups. Names in comments are those of the tests in CPython's test_taskgroups.py for the same behaviour. */
+/* Tests of task groups. Names in comments are those of the tests in CPython's test_taskgroups.py for the same
+ * behaviour. */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -203,7 +204,8 @@ static int cancel_itself(void)
     return cosy_sleep(LONG);
 }
 
-TASK_TEST(a_child_that_is_cancelled_alone_disturbs_nobody) /* test_taskgroup_14 ... : CancelledErrors of children are ignored */
+TASK_TEST(a_child_that_is_cancelled_alone_disturbs_nobody) /* test_taskgroup_14 ... : CancelledErrors of children are
+                                                              ignored */
 {
     int out = 0;
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
@@ -765,19 +767,21 @@ START_TEST(no_memory_is_an_error_and_leaves_nothing)
 }
 END_TEST
 
-TESTS_MAIN("group", it_waits_for_all_of_them, without_children_there_is_nothing_to_wait_for, as_many_turns_as_in_asyncio,
-           children_add_children_while_it_ends, many_children, a_child_that_fails_cancels_its_siblings,
-           a_child_that_fails_cancels_the_body, a_body_that_swallows_the_cancel_gets_the_error_all_the_same,
-           all_errors_are_listed, a_body_that_fails_cancels_the_children,
-           children_that_did_not_begin_never_do_when_the_body_fails, body_and_child_fail,
-           a_child_that_is_cancelled_alone_disturbs_nobody, an_eager_child_that_fails_at_once, a_cancel_while_it_waits,
-           cancels_while_it_ends_change_nothing, a_cancel_in_the_body, a_cancel_that_the_body_swallows_is_gone,
-           a_cancel_while_it_ends_after_an_error, the_last_child_and_a_cancel_in_one_turn,
-           groups_in_groups_that_both_fail, an_outer_failure_ends_the_inner_group, an_error_comes_up_through_groups,
-           a_group_in_the_cleanup_of_a_cancel, a_cancel_that_was_asked_for_before_it_was_opened,
-           it_is_cancelled_in_the_body, it_is_cancelled_and_nothing_waits_after, a_child_cancels_its_group_while_it_ends,
+TESTS_MAIN("group", it_waits_for_all_of_them, without_children_there_is_nothing_to_wait_for,
+           as_many_turns_as_in_asyncio, children_add_children_while_it_ends, many_children,
+           a_child_that_fails_cancels_its_siblings, a_child_that_fails_cancels_the_body,
+           a_body_that_swallows_the_cancel_gets_the_error_all_the_same, all_errors_are_listed,
+           a_body_that_fails_cancels_the_children, children_that_did_not_begin_never_do_when_the_body_fails,
+           body_and_child_fail, a_child_that_is_cancelled_alone_disturbs_nobody, an_eager_child_that_fails_at_once,
+           a_cancel_while_it_waits, cancels_while_it_ends_change_nothing, a_cancel_in_the_body,
+           a_cancel_that_the_body_swallows_is_gone, a_cancel_while_it_ends_after_an_error,
+           the_last_child_and_a_cancel_in_one_turn, groups_in_groups_that_both_fail,
+           an_outer_failure_ends_the_inner_group, an_error_comes_up_through_groups, a_group_in_the_cleanup_of_a_cancel,
+           a_cancel_that_was_asked_for_before_it_was_opened, it_is_cancelled_in_the_body,
+           it_is_cancelled_and_nothing_waits_after, a_child_cancels_its_group_while_it_ends,
            an_eager_child_cancels_its_own_group, it_is_cancelled_and_a_child_fails, it_is_cancelled_and_so_is_its_owner,
-           no_child_after_the_end_or_while_it_shuts_down, only_its_owner_ends_it_and_only_once, outside_a_task_is_an_error,
-           leaving_the_block_cancels_and_joins, a_cancel_while_a_block_left_early_is_joined_is_not_lost,
-           errors_of_a_block_left_early_are_reported, the_groups_own_cancel_does_not_outlive_a_block_left_early,
-           dropping_groups, a_loop_closed_under_a_group, no_memory_is_an_error_and_leaves_nothing)
+           no_child_after_the_end_or_while_it_shuts_down, only_its_owner_ends_it_and_only_once,
+           outside_a_task_is_an_error, leaving_the_block_cancels_and_joins,
+           a_cancel_while_a_block_left_early_is_joined_is_not_lost, errors_of_a_block_left_early_are_reported,
+           the_groups_own_cancel_does_not_outlive_a_block_left_early, dropping_groups, a_loop_closed_under_a_group,
+           no_memory_is_an_error_and_leaves_nothing)

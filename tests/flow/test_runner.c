@@ -1,5 +1,5 @@
-/* Tests of cosy_run, cosy_main, runners and Ctrl-C. Names in comments are those of the tests in CPython's test_runners.py for
- * the same behaviour. */
+/* Tests of cosy_run, cosy_main, runners and Ctrl-C. Names in comments are those of the tests in CPython's
+ * test_runners.py for the same behaviour. */
 #include "flow_test.h"
 
 #include <pthread.h>
@@ -43,7 +43,8 @@ static int in_a_process(int (*main_function)(void))
 #define exits_with(status, code)                                                                                       \
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == (code), "status 0x%x: \"%s\"", (unsigned)(status), errors)
 #define dies_of(status, signum)                                                                                        \
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == (signum), "status 0x%x: \"%s\"", (unsigned)(status), errors)
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == (signum), "status 0x%x: \"%s\"", (unsigned)(status),      \
+                  errors)
 
 static void quiet(void)
 {
@@ -115,7 +116,8 @@ static int run_inside(int which)
                               : cosy_run_with((.debug = true), give, 1);
     cosy_runner_free(runner); /* never opened: nothing to join */
     ck_assert_int_eq(result, -COSY_ERUNNING);
-    ck_assert_str_eq(cosy_error_message(-COSY_ERUNNING), "cosy_run cannot be called while a loop is running in this thread");
+    ck_assert_str_eq(cosy_error_message(-COSY_ERUNNING),
+                     "cosy_run cannot be called while a loop is running in this thread");
     ck_assert_int_eq(cosy_sleep(1), 0);
     return 1;
 }
@@ -297,7 +299,8 @@ static int await_in_a_task(void)
     return cosy_await(task);
 }
 
-START_TEST(runs_of_one_runner_share_a_loop_and_a_context) /* test_run_keeps_context, test_run_uses_context, test_explicit_run */
+START_TEST(runs_of_one_runner_share_a_loop_and_a_context) /* test_run_keeps_context, test_run_uses_context,
+                                                             test_explicit_run */
 {
     quiet();
     cosy_runner *runner = cosy_runner_new();
@@ -315,14 +318,22 @@ START_TEST(runs_of_one_runner_share_a_loop_and_a_context) /* test_run_keeps_cont
 }
 END_TEST
 
-START_TEST(a_runner_sees_the_context_it_was_made_in)
+static void run_in_this_context(void *arg)
 {
-    quiet();
+    (void)arg;
     ck_assert_int_eq(cosy_contextvar_set(&variable, (void *)(uintptr_t) "one", NULL), 0);
     ck_assert_int_eq(cosy_run(sees_variable, "one"), 1);
     ck_assert_int_eq(cosy_run(set_variable, "two"), 0);
     ck_assert_str_eq(cosy_contextvar_get(&variable), "one");
-    ck_assert_int_eq(cosy_contextvar_set(&variable, NULL, NULL), 0);
+}
+
+START_TEST(a_runner_sees_the_context_it_was_made_in)
+{
+    quiet();
+    cosy_context *context = cosy_context_new();
+    cosy_context_run(context, run_in_this_context, NULL);
+    cosy_context_drop(context);
+    ck_assert_ptr_null(cosy_contextvar_get(&variable));
 }
 END_TEST
 
@@ -827,8 +838,8 @@ TESTS_MAIN("runner", it_returns_the_result, it_returns_the_error_with_its_story,
            errors_of_leftover_tasks_are_reported, handles_outlive_the_run, a_task_that_refuses_the_cancel_is_waited_for,
            a_deadlock_at_shutdown_is_told_and_ends, a_task_begun_during_the_shutdown_is_not_forgotten_silently,
            runs_of_one_runner_share_a_loop_and_a_context, a_runner_sees_the_context_it_was_made_in, a_runners_life,
-           tasks_live_on_between_runs, debug_mode_ends_with_its_runner, a_loop_stopped_before_the_result, until_complete,
-           ctrl_c_cancels_the_main_task, ctrl_c_that_is_handled, ctrl_c_and_another_cancel_is_a_cancel,
+           tasks_live_on_between_runs, debug_mode_ends_with_its_runner, a_loop_stopped_before_the_result,
+           until_complete, ctrl_c_cancels_the_main_task, ctrl_c_that_is_handled, ctrl_c_and_another_cancel_is_a_cancel,
            ctrl_c_ends_a_group_with_its_cleanup, ctrl_c_reaches_a_busy_loop, the_second_ctrl_c_kills,
            a_main_that_was_interrupted_dies_of_it, a_handler_of_the_programs_own_is_left_alone,
            a_handler_installed_during_the_run_stays, a_loops_own_handler_replaces_ours_and_is_never_deadly,

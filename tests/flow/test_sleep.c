@@ -53,7 +53,8 @@ static int count_turns(const char *name, int yields)
 
 TASK_TEST(yielding_tasks_take_turns)
 {
-    ck_assert_int_eq(cosy_gather(cosy_call(count_turns, "a", 3), cosy_call(count_turns, "b", 3), cosy_call(count_turns, "c", 2)), 0);
+    ck_assert_int_eq(
+        cosy_gather(cosy_call(count_turns, "a", 3), cosy_call(count_turns, "b", 3), cosy_call(count_turns, "c", 2)), 0);
     said("a0 b0 c0 a1 b1 c1 a2 b2");
     return 0;
 }
@@ -68,7 +69,7 @@ static int say_at(cosy_ns when, int number)
 TASK_TEST(equal_deadlines_wake_in_the_order_given)
 {
     cosy_ns when = now() + COSY_MS(50); /* far enough to be given all before the first is due */
-    cosy_coro *coros[] = {cosy_call(say_at, when, 0),     cosy_call(say_at, when, 1), cosy_call(say_at, when - 1, 2),
+    cosy_coro *coros[] = {cosy_call(say_at, when, 0), cosy_call(say_at, when, 1), cosy_call(say_at, when - 1, 2),
                           cosy_call(say_at, when + 1, 3), cosy_call(say_at, when, 4)};
     ck_assert_int_eq(cosy_gather_coros(coros, 5, NULL), 0);
     said("2 0 1 4 3");

@@ -54,7 +54,8 @@ TASK_TEST(never_is_no_limit) /* test_timeout_disabled, test_timeout_at_disabled 
     for (int at = 0; at < 2; at++) {
         cosy_timeout timeout = {0};
         size_t before = timers();
-        ck_assert_int_eq(at ? cosy_timeout_enter_at(&timeout, COSY_NEVER) : cosy_timeout_enter(&timeout, COSY_NEVER), 0);
+        ck_assert_int_eq(at ? cosy_timeout_enter_at(&timeout, COSY_NEVER) : cosy_timeout_enter(&timeout, COSY_NEVER),
+                         0);
         ck_assert_int_eq(cosy_timeout_when(&timeout), COSY_NEVER);
         ck_assert_uint_eq(timers(), before);
         ck_assert_int_eq(cosy_timeout_exit(&timeout, cosy_sleep(COSY_US(10))), 0);

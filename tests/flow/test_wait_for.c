@@ -1,4 +1,5 @@
-/* Tests of cosy_wait_for. Names in comments are those of the tests in CPython's test_waitfor.py for the same behaviour. */
+/* Tests of cosy_wait_for. Names in comments are those of the tests in CPython's test_waitfor.py for the same behaviour.
+ */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -98,7 +99,8 @@ static int wait_for_future(cosy_future *future, cosy_ns limit)
     return cosy_wait_for(future, limit);
 }
 
-/* The result and then, in the same turn, the limit: the waiter is queued, the cancel comes on top; asyncio loses the result. */
+/* The result and then, in the same turn, the limit: the waiter is queued, the cancel comes on top; asyncio loses the
+ * result. */
 TASK_TEST(a_limit_right_after_the_result)
 {
     cosy_scoped(cosy_future) future = cosy_future_new(NULL);
@@ -146,7 +148,8 @@ TASK_TEST(no_time_is_enough_for_what_is_done) /* test_wait_for_timeout_less_then
     return 0;
 }
 
-TASK_TEST(no_time_cancels_what_runs_and_waits) /* ..._less_then_0_or_0, test_wait_for_waits_for_task_cancellation_w_timeout_0 */
+TASK_TEST(no_time_cancels_what_runs_and_waits) /* ..._less_then_0_or_0,
+                                                  test_wait_for_waits_for_task_cancellation_w_timeout_0 */
 {
     for (int i = 0; i < 2; i++) {
         cosy_scoped(cosy_task) task = cosy_create_task(slow_cleanup, COSY_MS(1), "it");

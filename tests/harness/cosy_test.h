@@ -30,18 +30,21 @@ HARNESS char logged[16384]; /* after capture_log() */
 #define TEXT(literal) ((void *)(uintptr_t)(literal))
 
 /* A test whose body is an async function: it runs under cosy_run and must come to 0. */
-#define ASYNC_TEST(name)                                                                                       \
-    static int name##_body(void);                                                                              \
-    START_TEST(name) { ck_assert_int_eq(cosy_run(name##_body), 0); }                                           \
-    END_TEST                                                                                                   \
+#define ASYNC_TEST(name)                                                                                               \
+    static int name##_body(void);                                                                                      \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        ck_assert_int_eq(cosy_run(name##_body), 0);                                                                    \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
     static int name##_body(void)
 
 /* The program: one suite, its tests in order. */
-#define COSY_TEST_MAIN(suite_name, ...)                                                                        \
-    int main(void)                                                                                             \
-    {                                                                                                          \
-        const TTest *const tests[] = {__VA_ARGS__};                                                            \
-        return cosy_test_main(suite_name, tests, sizeof tests / sizeof *tests);                                \
+#define COSY_TEST_MAIN(suite_name, ...)                                                                                \
+    int main(void)                                                                                                     \
+    {                                                                                                                  \
+        const TTest *const tests[] = {__VA_ARGS__};                                                                    \
+        return cosy_test_main(suite_name, tests, sizeof tests / sizeof *tests);                                        \
     }
 
 /* Without forking, a test begins where the one before left the process. */
@@ -86,7 +89,10 @@ HARNESS bool under_tool(void)
     return sanitized || (tool && (strcmp(tool, "valgrind") == 0 || strcmp(tool, "emulator") == 0));
 }
 
-HARNESS bool on_simulator(void) { return strcmp(cosy_loop_backend_name(cosy_running_loop()), "sim") == 0; }
+HARNESS bool on_simulator(void)
+{
+    return strcmp(cosy_loop_backend_name(cosy_running_loop()), "sim") == 0;
+}
 
 /* ---- events, in their order ---- */
 
@@ -102,10 +108,10 @@ HARNESS __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 }
 
 /* What was noted since the last look: ck_assert_noted("a b c"). */
-#define ck_assert_noted(expected)                                                                              \
-    do {                                                                                                       \
-        ck_assert_str_eq(noted, expected);                                                                     \
-        noted[0] = '\0';                                                                                       \
+#define ck_assert_noted(expected)                                                                                      \
+    do {                                                                                                               \
+        ck_assert_str_eq(noted, expected);                                                                             \
+        noted[0] = '\0';                                                                                               \
     } while (0)
 
 /* ---- the library's messages ---- */
@@ -133,10 +139,9 @@ HARNESS int occurrences(const char *text, const char *part)
     return count;
 }
 
-#define ck_assert_contains(text, part)                                                                         \
+#define ck_assert_contains(text, part)                                                                                 \
     ck_assert_msg(strstr((text), (part)) != NULL, "\"%s\" is not in:\n%s", (part), (text))
-#define ck_assert_lacks(text, part)                                                                            \
-    ck_assert_msg(strstr((text), (part)) == NULL, "\"%s\" is in:\n%s", (part), (text))
+#define ck_assert_lacks(text, part) ck_assert_msg(strstr((text), (part)) == NULL, "\"%s\" is in:\n%s", (part), (text))
 
 /* What a function writes to a stream, as text to be freed. */
 HARNESS char *written_by(void (*fn)(FILE *stream))
@@ -195,11 +200,17 @@ HARNESS int entries_of(const char *path)
     return count;
 }
 
-HARNESS int open_descriptors(void) { return entries_of("/proc/self/fd"); }
-HARNESS int live_threads(void) { return entries_of("/proc/self/task"); }
+HARNESS int open_descriptors(void)
+{
+    return entries_of("/proc/self/fd");
+}
+HARNESS int live_threads(void)
+{
+    return entries_of("/proc/self/task");
+}
 
-/* Calls fn with the first, the second, ... allocation failing until it gets through without one (returns 0). Each failed attempt
- * must come to -ENOMEM, and leave descriptors and threads as they were. */
+/* Calls fn with the first, the second, ... allocation failing until it gets through without one (returns 0). Each
+ * failed attempt must come to -ENOMEM, and leave descriptors and threads as they were. */
 HARNESS void with_each_allocation_failing(int (*fn)(void))
 {
     ck_assert_int_eq(fn(), 0); /* pools fill up */

@@ -9,7 +9,10 @@ struct bell {
     bool cancel_wakes;
 };
 
-static struct bell *bell_of(cosy_awaitable *a) { return (struct bell *)(void *)a; }
+static struct bell *bell_of(cosy_awaitable *a)
+{
+    return (struct bell *)(void *)a;
+}
 
 static int bell_start(cosy_awaitable *a, cosy_waker waker)
 {
@@ -26,7 +29,8 @@ static bool bell_cancel(cosy_awaitable *a)
 }
 
 /* start answers `answer`: 1 waits */
-#define BELL(answer, ...) ((struct bell){.awaitable = {bell_start, bell_cancel, "the bell"}, .at_once = (answer), ##__VA_ARGS__})
+#define BELL(answer, ...)                                                                                              \
+    ((struct bell){.awaitable = {bell_start, bell_cancel, "the bell"}, .at_once = (answer), ##__VA_ARGS__})
 
 static int await_bell(struct bell *bell)
 {
@@ -193,7 +197,10 @@ ASYNC_TEST(what_is_no_awaitable_is_refused)
 
 /* ---- handles that are NULL tell why ---- */
 
-static int give(int value) { return value; }
+static int give(int value)
+{
+    return value;
+}
 
 ASYNC_TEST(null_handles_tell_why)
 {

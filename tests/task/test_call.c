@@ -4,15 +4,16 @@
 #include <complex.h>
 #include <limits.h>
 
-/* Each function checks what it gets and returns its number of arguments. Awaited: at once; started: registers have been used since. */
-#define BOTH_WAYS(expected, ...)                                                                               \
-    do {                                                                                                       \
-        ck_assert_int_eq(cosy_await(cosy_call(__VA_ARGS__)), (expected));                                      \
-        cosy_scoped(cosy_task) both_ = cosy_create_task(__VA_ARGS__);                                          \
-        use_registers();                                                                                       \
-        ck_assert_int_eq(cosy_await(both_), (expected));                                                       \
-        cosy_scoped(cosy_task) eager_ = cosy_create_task_with((.eager_start = true), __VA_ARGS__);             \
-        ck_assert_int_eq(cosy_await(eager_), (expected));                                                      \
+/* Each function checks what it gets and returns its number of arguments. Awaited: at once; started: registers have been
+ * used since. */
+#define BOTH_WAYS(expected, ...)                                                                                       \
+    do {                                                                                                               \
+        ck_assert_int_eq(cosy_await(cosy_call(__VA_ARGS__)), (expected));                                              \
+        cosy_scoped(cosy_task) both_ = cosy_create_task(__VA_ARGS__);                                                  \
+        use_registers();                                                                                               \
+        ck_assert_int_eq(cosy_await(both_), (expected));                                                               \
+        cosy_scoped(cosy_task) eager_ = cosy_create_task_with((.eager_start = true), __VA_ARGS__);                     \
+        ck_assert_int_eq(cosy_await(eager_), (expected));                                                              \
     } while (0)
 
 static __attribute__((noinline)) double use_registers(void)
@@ -23,7 +24,10 @@ static __attribute__((noinline)) double use_registers(void)
 
 /* ---- arguments ---- */
 
-static int none(void) { return 0; }
+static int none(void)
+{
+    return 0;
+}
 
 static int integers(char a, short b, int c, long d, long long e, unsigned char f)
 {
@@ -62,7 +66,8 @@ static int eight_doubles(double a, double b, double c, double d, double e, doubl
     return 8;
 }
 
-static int ten_doubles(double a, double b, double c, double d, double e, double f, double g, double h, double i, double j)
+static int ten_doubles(double a, double b, double c, double d, double e, double f, double g, double h, double i,
+                       double j)
 {
     ck_assert(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7 && h == 8 && i == 9 && j == 10);
     return 10;
@@ -105,16 +110,46 @@ ASYNC_TEST(arguments_arrive)
 }
 
 /* One and two arguments of each kind: the smaller blocks. */
-static int one_double(double a) { return a == 1.5 ? 1 : -EINVAL; }
-static int one_float(float a) { return a == 1.5f ? 1 : -EINVAL; }
-static int one_bool(bool a) { return a ? 1 : -EINVAL; }
-static int one_char(char a) { return a == 'c' ? 1 : -EINVAL; }
-static int two_doubles(double a, double b) { return a == 1.5 && b == -2.5 ? 2 : -EINVAL; }
-static int int_and_double(int a, double b) { return a == -1 && b == -2.5 ? 2 : -EINVAL; }
-static int text_and_length(const char *a, size_t b) { return strlen(a) == b ? 2 : -EINVAL; }
-static int callback(int (*fn)(double), double a) { return fn(a) + 1; }
-static int out(int *a, int value) { return *a = value; }
-static int three(const void *a, int b, uint64_t c) { return a == NULL && b == -1 && c == UINT64_MAX ? 3 : -EINVAL; }
+static int one_double(double a)
+{
+    return a == 1.5 ? 1 : -EINVAL;
+}
+static int one_float(float a)
+{
+    return a == 1.5f ? 1 : -EINVAL;
+}
+static int one_bool(bool a)
+{
+    return a ? 1 : -EINVAL;
+}
+static int one_char(char a)
+{
+    return a == 'c' ? 1 : -EINVAL;
+}
+static int two_doubles(double a, double b)
+{
+    return a == 1.5 && b == -2.5 ? 2 : -EINVAL;
+}
+static int int_and_double(int a, double b)
+{
+    return a == -1 && b == -2.5 ? 2 : -EINVAL;
+}
+static int text_and_length(const char *a, size_t b)
+{
+    return strlen(a) == b ? 2 : -EINVAL;
+}
+static int callback(int (*fn)(double), double a)
+{
+    return fn(a) + 1;
+}
+static int out(int *a, int value)
+{
+    return *a = value;
+}
+static int three(const void *a, int b, uint64_t c)
+{
+    return a == NULL && b == -1 && c == UINT64_MAX ? 3 : -EINVAL;
+}
 
 ASYNC_TEST(few_arguments_arrive)
 {
@@ -136,14 +171,33 @@ ASYNC_TEST(few_arguments_arrive)
     return 0;
 }
 
-struct small { char a, b, c; };
-struct pair { int a, b; };
-struct two_words { long a; const char *b; };
-struct point { double x, y; };
-struct floats { float x, y, z; };
-struct word_and_double { long a; double b; };
-struct big { long numbers[9]; };
-union either { long a; double b; };
+struct small {
+    char a, b, c;
+};
+struct pair {
+    int a, b;
+};
+struct two_words {
+    long a;
+    const char *b;
+};
+struct point {
+    double x, y;
+};
+struct floats {
+    float x, y, z;
+};
+struct word_and_double {
+    long a;
+    double b;
+};
+struct big {
+    long numbers[9];
+};
+union either {
+    long a;
+    double b;
+};
 enum colour { RED = -7, GREEN };
 
 static int structs(struct small s, struct pair p, struct two_words w, struct point q)
@@ -168,10 +222,16 @@ static int big_struct(int first, struct big big, double last)
     return 3;
 }
 
-static int long_double(long double a, int b) { return a == 1.5L && b == 2 ? 2 : -EINVAL; }
+static int long_double(long double a, int b)
+{
+    return a == 1.5L && b == 2 ? 2 : -EINVAL;
+}
 #endif
 
-static int number(double complex z) { return creal(z) == 1 && cimag(z) == -2 ? 1 : -EINVAL; }
+static int number(double complex z)
+{
+    return creal(z) == 1 && cimag(z) == -2 ? 1 : -EINVAL;
+}
 
 static int structs_after_registers(int a, int b, int c, int d, int e, struct two_words w, struct pair p)
 {
@@ -183,10 +243,13 @@ static int structs_after_registers(int a, int b, int c, int d, int e, struct two
 ASYNC_TEST(structs_arrive_by_value)
 {
     struct pair p = {1, -2};
-    BOTH_WAYS(4, structs, ((struct small){'a', 'b', 'c'}), p, ((struct two_words){3, "word"}), ((struct point){0.5, -0.5}));
-    BOTH_WAYS(4, more_structs, ((struct floats){1, 2, 3}), ((struct word_and_double){-4, 4.5}), ((union either){.a = 5}), RED);
+    BOTH_WAYS(4, structs, ((struct small){'a', 'b', 'c'}), p, ((struct two_words){3, "word"}),
+              ((struct point){0.5, -0.5}));
+    BOTH_WAYS(4, more_structs, ((struct floats){1, 2, 3}), ((struct word_and_double){-4, 4.5}),
+              ((union either){.a = 5}), RED);
     BOTH_WAYS(1, number, 1 - 2 * I);
-    BOTH_WAYS(7, structs_after_registers, 1, 2, 3, 4, 5, ((struct two_words){6, "over the stack"}), ((struct pair){7, 8}));
+    BOTH_WAYS(7, structs_after_registers, 1, 2, 3, 4, 5, ((struct two_words){6, "over the stack"}),
+              ((struct pair){7, 8}));
 #if defined(__x86_64__)
     BOTH_WAYS(3, big_struct, 1, ((struct big){{0, 1, 4, 9, 16, 25, 36, 49, 64}}), 2.5);
     BOTH_WAYS(2, long_double, 1.5L, 2);
@@ -196,25 +259,55 @@ ASYNC_TEST(structs_arrive_by_value)
 
 /* ---- results ---- */
 
-static char result_char(int v) { return (char)v; }
-static signed char result_schar(int v) { return (signed char)v; }
-static unsigned char result_uchar(int v) { return (unsigned char)v; }
-static short result_short(int v) { return (short)v; }
-static unsigned short result_ushort(int v) { return (unsigned short)v; }
-static bool result_bool(int v) { return v; }
-static unsigned result_unsigned(unsigned v) { return v; }
-static int64_t result_long(int64_t v) { return v; }
-static enum colour result_enum(int v) { return v ? GREEN : RED; }
-static void result_void(int *v) { *v = 8; }
+static char result_char(int v)
+{
+    return (char)v;
+}
+static signed char result_schar(int v)
+{
+    return (signed char)v;
+}
+static unsigned char result_uchar(int v)
+{
+    return (unsigned char)v;
+}
+static short result_short(int v)
+{
+    return (short)v;
+}
+static unsigned short result_ushort(int v)
+{
+    return (unsigned short)v;
+}
+static bool result_bool(int v)
+{
+    return v;
+}
+static unsigned result_unsigned(unsigned v)
+{
+    return v;
+}
+static int64_t result_long(int64_t v)
+{
+    return v;
+}
+static enum colour result_enum(int v)
+{
+    return v ? GREEN : RED;
+}
+static void result_void(int *v)
+{
+    *v = 8;
+}
 
-#define RESULT(expected, ...)                                                                                  \
-    do {                                                                                                       \
-        int64_t result_;                                                                                       \
-        cosy_scoped(cosy_task) task_ = cosy_create_task(__VA_ARGS__);                                          \
-        cosy_try(cosy_yield());                                                                                \
-        ck_assert_int_eq(cosy_task_result(task_, &result_), 0);                                                \
-        ck_assert_int_eq(result_, (expected));                                                                 \
-        ck_assert_int_eq(cosy_await(task_), (expected) > INT_MAX ? -EOVERFLOW : (int)(expected));              \
+#define RESULT(expected, ...)                                                                                          \
+    do {                                                                                                               \
+        int64_t result_;                                                                                               \
+        cosy_scoped(cosy_task) task_ = cosy_create_task(__VA_ARGS__);                                                  \
+        cosy_try(cosy_yield());                                                                                        \
+        ck_assert_int_eq(cosy_task_result(task_, &result_), 0);                                                        \
+        ck_assert_int_eq(result_, (expected));                                                                         \
+        ck_assert_int_eq(cosy_await(task_), (expected) > INT_MAX ? -EOVERFLOW : (int)(expected));                      \
     } while (0)
 
 ASYNC_TEST(results_are_read_in_their_own_width)
@@ -262,7 +355,10 @@ static int slow(int value, int turns)
     return value;
 }
 
-static int sum(int a, int b, int c) { return 100 * a + 10 * b + c; }
+static int sum(int a, int b, int c)
+{
+    return 100 * a + 10 * b + c;
+}
 
 static int call_with_awaits(int seed)
 {
@@ -282,7 +378,10 @@ ASYNC_TEST(arguments_may_await_in_several_tasks_at_once)
     return 0;
 }
 
-static int leave_in_the_middle(int value) { return cosy_await(cosy_call(sum, 1, cosy_try(value), 3)); }
+static int leave_in_the_middle(int value)
+{
+    return cosy_await(cosy_call(sum, 1, cosy_try(value), 3));
+}
 
 ASYNC_TEST(arguments_may_leave_the_function)
 {
@@ -302,7 +401,10 @@ ASYNC_TEST(calls_nest_in_arguments)
     return 0;
 }
 
-static int cancelled_in_arguments(void) { return cosy_await(cosy_call(sum, 1, slow(2, 1000), 3)); }
+static int cancelled_in_arguments(void)
+{
+    return cosy_await(cosy_call(sum, 1, slow(2, 1000), 3));
+}
 
 ASYNC_TEST(a_cancel_may_meet_the_arguments)
 {
@@ -316,7 +418,10 @@ ASYNC_TEST(a_cancel_may_meet_the_arguments)
     return 0;
 }
 
-static int count_evaluations(int *count) { return ++*count; }
+static int count_evaluations(int *count)
+{
+    return ++*count;
+}
 
 ASYNC_TEST(arguments_are_evaluated_once)
 {
@@ -404,7 +509,8 @@ static int call_each_kind(void)
     cosy_set_coroutine_origin_tracking_depth(1);
     int results[] = {cosy_await(cosy_call(none)), cosy_await(cosy_call(one_double, 1.5)),
                      cosy_await(cosy_call(eight_doubles, 1, 2, 3, 4, 5, 6, 7, 8)),
-                     cosy_await(cosy_call_block(take_nothing, &block, sizeof block)), cosy_await(cosy_call(slow, 1, 0))};
+                     cosy_await(cosy_call_block(take_nothing, &block, sizeof block)),
+                     cosy_await(cosy_call(slow, 1, 0))};
     cosy_set_coroutine_origin_tracking_depth(0);
     for (int i = 0; i < 5; i++)
         cosy_try(results[i]);
@@ -434,8 +540,8 @@ ASYNC_TEST(lack_of_memory_is_an_error)
     return 0;
 }
 
-COSY_TEST_MAIN("call", arguments_arrive, few_arguments_arrive, structs_arrive_by_value, results_are_read_in_their_own_width,
-               functions_may_be_pointers_and_expressions, arguments_may_await_in_several_tasks_at_once,
-               arguments_may_leave_the_function, calls_nest_in_arguments,
+COSY_TEST_MAIN("call", arguments_arrive, few_arguments_arrive, structs_arrive_by_value,
+               results_are_read_in_their_own_width, functions_may_be_pointers_and_expressions,
+               arguments_may_await_in_several_tasks_at_once, arguments_may_leave_the_function, calls_nest_in_arguments,
                a_cancel_may_meet_the_arguments, arguments_are_evaluated_once, blocks_are_copied,
                a_block_may_be_larger_than_the_stack, blocks_must_be_there, lack_of_memory_is_an_error)

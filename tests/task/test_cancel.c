@@ -1,7 +1,10 @@
 /* Cancellation, after asyncio's counted cancel: delivered once, at the present wait or the next. */
 #include "../harness/cosy_test.h"
 
-static int give(int value) { return value; }
+static int give(int value)
+{
+    return value;
+}
 
 static int note_body(void)
 {
@@ -41,7 +44,9 @@ ASYNC_TEST(before_the_first_step_arguments_are_given_back)
 {
     int big[100] = {0};
     for (int i = 0; i < 3; i++) {
-        cosy_coro *c = i == 0 ? cosy_call(give, 1) : i == 1 ? cosy_call(note_body) : cosy_call_block(take_block, big, sizeof big);
+        cosy_coro *c = i == 0   ? cosy_call(give, 1)
+                       : i == 1 ? cosy_call(note_body)
+                                : cosy_call_block(take_block, big, sizeof big);
         cosy_scoped(cosy_task) t = cosy_task_from(c);
         cosy_task_cancel(t);
         ck_assert_int_eq(cosy_await(t), -ECANCELED);
@@ -362,7 +367,10 @@ ASYNC_TEST(reason_reaches_the_awaiter)
     return 0;
 }
 
-static void cancel_plainly(void *arg) { cosy_task_cancel(arg); }
+static void cancel_plainly(void *arg)
+{
+    cosy_task_cancel(arg);
+}
 
 ASYNC_TEST(reason_is_of_the_last_cancel)
 {
@@ -443,7 +451,8 @@ ASYNC_TEST(and_a_timer_in_one_turn)
 /* A callback of the same turn finds the sleeper's timer fired but not told yet. */
 ASYNC_TEST(of_a_sleeper_whose_timer_has_fired)
 {
-    cosy_ns when = cosy_loop_time(cosy_running_loop()) + COSY_MS(50); /* not past when it begins, on a busy machine either */
+    cosy_ns when =
+        cosy_loop_time(cosy_running_loop()) + COSY_MS(50); /* not past when it begins, on a busy machine either */
     cosy_scoped(cosy_task) t = cosy_create_task(sleep_until, when);
     ck_assert_int_eq(cosy_call_at(cosy_running_loop(), when, cancel_plainly, t, NULL), 0);
     ck_assert_int_eq(cosy_await(t), -ECANCELED);
@@ -499,13 +508,14 @@ ASYNC_TEST(at_every_turn_of_a_chain)
     return 0;
 }
 
-COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_first_step_arguments_are_given_back, at_a_sleep,
-               of_oneself_meets_the_next_wait, a_done_future_is_no_wait,
+COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_first_step_arguments_are_given_back,
+               at_a_sleep, of_oneself_meets_the_next_wait, a_done_future_is_no_wait,
                after_the_awaited_future_completed_its_result_is_lost, at_a_yield, in_the_final_step_it_ends_cancelled,
                returning_the_code_is_being_cancelled, of_a_done_task_does_nothing, may_be_swallowed, cleanup_may_wait,
-               again_during_cleanup, may_become_an_error, requests_are_counted, the_last_uncancel_drops_an_undelivered_cancel,
-               uncancel_before_the_first_step_lets_it_run, is_passed_on_to_the_awaited_task,
-               that_the_awaited_task_swallows_gives_its_result, is_passed_on_to_the_awaited_future,
-               requested_while_running_is_passed_on_too, waiters_of_a_cancelled_task_are_not_cancelled,
-               reason_reaches_the_awaiter, reason_is_of_the_last_cancel, and_completion_in_one_turn, and_a_timer_in_one_turn,
-               of_a_sleeper_whose_timer_has_fired, of_each_other, at_every_turn_of_a_chain)
+               again_during_cleanup, may_become_an_error, requests_are_counted,
+               the_last_uncancel_drops_an_undelivered_cancel, uncancel_before_the_first_step_lets_it_run,
+               is_passed_on_to_the_awaited_task, that_the_awaited_task_swallows_gives_its_result,
+               is_passed_on_to_the_awaited_future, requested_while_running_is_passed_on_too,
+               waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter, reason_is_of_the_last_cancel,
+               and_completion_in_one_turn, and_a_timer_in_one_turn, of_a_sleeper_whose_timer_has_fired, of_each_other,
+               at_every_turn_of_a_chain)

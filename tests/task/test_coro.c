@@ -336,7 +336,10 @@ ASYNC_TEST(suspending_in_a_plain_task_is_told)
     return 0;
 }
 
-static int fail_inside(void) { return cosy_fail(EBADMSG, "from inside"); }
+static int fail_inside(void)
+{
+    return cosy_fail(EBADMSG, "from inside");
+}
 
 static int drive_and_pass_on(void)
 {
@@ -452,7 +455,10 @@ START_TEST(a_forgotten_one_is_reported_once)
 END_TEST
 
 #if COSY_HAVE_LIBDW
-static __attribute__((noinline)) cosy_coro *make_here(void) { return cosy_call(give, 1); }
+static __attribute__((noinline)) cosy_coro *make_here(void)
+{
+    return cosy_call(give, 1);
+}
 
 static __attribute__((noinline)) cosy_coro *make_there(void)
 {
@@ -461,7 +467,10 @@ static __attribute__((noinline)) cosy_coro *make_there(void)
     return c;
 }
 
-static int count_lines(const char *text) { return occurrences(text, "\n"); }
+static int count_lines(const char *text)
+{
+    return occurrences(text, "\n");
+}
 
 ASYNC_TEST(origins_are_as_deep_as_asked)
 {
@@ -472,7 +481,8 @@ ASYNC_TEST(origins_are_as_deep_as_asked)
     ck_assert_int_eq(cosy_set_coroutine_origin_tracking_depth(0), 1);
     cosy_coro *e = make_there();
     ck_assert_int_eq(count_lines(cosy_coro_origin(c)), 2);
-    const char *here = strstr(cosy_coro_origin(c), "in make_here"), *there = strstr(cosy_coro_origin(c), "in make_there");
+    const char *here = strstr(cosy_coro_origin(c), "in make_here"),
+               *there = strstr(cosy_coro_origin(c), "in make_there");
     ck_assert(here && there && here < there); /* innermost first */
     ck_assert_int_eq(count_lines(cosy_coro_origin(d)), 1);
     ck_assert_str_eq(cosy_coro_origin(e), "");
@@ -543,13 +553,13 @@ ASYNC_TEST(lack_of_memory_is_an_error)
     return 0;
 }
 
-COSY_TEST_MAIN("coro", nothing_runs_before_it_is_taken, awaiting_runs_it_in_the_awaiting_task, a_coroutine_is_taken_once,
-               a_used_up_one_is_noticed_though_its_memory_lives_on, a_task_takes_it, closing_before_the_start_runs_nothing,
-               send_drives_it_without_any_loop, send_drives_it_in_a_task, a_value_cannot_be_sent_before_the_start,
-               throw_meets_the_suspension, throw_before_the_start_ends_it, a_thrown_error_may_be_handled,
-               one_that_ignores_its_close_is_told, a_running_one_cannot_be_driven, the_whole_task_waits_when_it_sleeps,
-               while_its_task_sleeps_inside_nobody_else_drives_it, a_cancel_reaches_the_wait_inside,
-               coroutines_drive_coroutines, suspending_elsewhere_is_told, suspending_in_a_plain_task_is_told,
-               an_error_keeps_its_message_on_its_way_out,
+COSY_TEST_MAIN("coro", nothing_runs_before_it_is_taken, awaiting_runs_it_in_the_awaiting_task,
+               a_coroutine_is_taken_once, a_used_up_one_is_noticed_though_its_memory_lives_on, a_task_takes_it,
+               closing_before_the_start_runs_nothing, send_drives_it_without_any_loop, send_drives_it_in_a_task,
+               a_value_cannot_be_sent_before_the_start, throw_meets_the_suspension, throw_before_the_start_ends_it,
+               a_thrown_error_may_be_handled, one_that_ignores_its_close_is_told, a_running_one_cannot_be_driven,
+               the_whole_task_waits_when_it_sleeps, while_its_task_sleeps_inside_nobody_else_drives_it,
+               a_cancel_reaches_the_wait_inside, coroutines_drive_coroutines, suspending_elsewhere_is_told,
+               suspending_in_a_plain_task_is_told, an_error_keeps_its_message_on_its_way_out,
                an_error_keeps_its_message_whichever_stack_is_higher, info_and_repr, weak_references_go_stale,
                a_forgotten_one_is_reported_once ORIGIN_TESTS, lack_of_memory_is_an_error)

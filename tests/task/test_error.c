@@ -3,7 +3,10 @@
 
 #define noinline __attribute__((noinline))
 
-static noinline int fail_here(int number) { return cosy_fail(EPROTO, "frame %d is bad", number); }
+static noinline int fail_here(int number)
+{
+    return cosy_fail(EPROTO, "frame %d is bad", number);
+}
 
 static noinline int pass_on(int number)
 {
@@ -12,9 +15,15 @@ static noinline int pass_on(int number)
     return 0;
 }
 
-static noinline int pass_on_again(int number) { return cosy_try(pass_on(number)); }
+static noinline int pass_on_again(int number)
+{
+    return cosy_try(pass_on(number));
+}
 
-static noinline int fail_plainly(int code) { return -code; }
+static noinline int fail_plainly(int code)
+{
+    return -code;
+}
 
 static noinline int try_plainly(int code)
 {
@@ -24,7 +33,10 @@ static noinline int try_plainly(int code)
 
 static char *story;
 
-static void print_story(FILE *stream) { cosy_print_error(stream, -EPROTO); }
+static void print_story(FILE *stream)
+{
+    cosy_print_error(stream, -EPROTO);
+}
 
 /* The story of the latest failure, kept until the next call. */
 static const char *told(void)
@@ -296,9 +308,9 @@ ASYNC_TEST(lack_of_memory_loses_only_the_message)
 }
 
 COSY_TEST_MAIN("error", try_gives_the_value_or_leaves, message_is_of_its_code, long_messages_are_cut,
-               places_are_told_outermost_first, many_places_are_counted, an_error_without_a_message_is_told_by_its_number,
-               an_old_message_is_not_told_of_another_code, an_ignored_message_is_not_told_of_a_deeper_failure,
-               a_new_failure_forgets_the_old_places, message_and_places_cross_tasks, each_awaiter_gets_the_message,
-               message_of_a_future_crosses, tasks_do_not_see_each_others_errors, a_handled_message_is_not_the_tasks,
-               long_chains_of_tasks_are_told, message_leaves_the_run, errors_need_no_loop,
-               lack_of_memory_loses_only_the_message)
+               places_are_told_outermost_first, many_places_are_counted,
+               an_error_without_a_message_is_told_by_its_number, an_old_message_is_not_told_of_another_code,
+               an_ignored_message_is_not_told_of_a_deeper_failure, a_new_failure_forgets_the_old_places,
+               message_and_places_cross_tasks, each_awaiter_gets_the_message, message_of_a_future_crosses,
+               tasks_do_not_see_each_others_errors, a_handled_message_is_not_the_tasks, long_chains_of_tasks_are_told,
+               message_leaves_the_run, errors_need_no_loop, lack_of_memory_loses_only_the_message)

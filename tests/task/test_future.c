@@ -7,7 +7,10 @@ static void note_arg(cosy_future *future, void *arg)
     note("%s", (const char *)arg);
 }
 
-static void set_result_of(void *arg) { ck_assert_int_eq(cosy_future_set_result(arg, 7), 0); }
+static void set_result_of(void *arg)
+{
+    ck_assert_int_eq(cosy_future_set_result(arg, 7), 0);
+}
 
 /* ---- outcomes ---- */
 
@@ -321,7 +324,8 @@ ASYNC_TEST(a_seen_error_is_not_reported)
         cosy_future_set_error(f, EPROTO, NULL);
         ck_assert_int_eq(way == 0   ? cosy_future_result(f, NULL)
                          : way == 1 ? cosy_future_error(f)
-                                    : cosy_await(f), -EPROTO);
+                                    : cosy_await(f),
+                         -EPROTO);
     }
     cosy_scoped(cosy_future) cancelled = cosy_future_new(NULL);
     cosy_future_cancel(cancelled); /* a cancel is no error */
@@ -398,7 +402,8 @@ COSY_TEST_MAIN("future", begins_pending, ends_with_a_result_once, ends_with_an_e
                is_cancelled_once, a_done_one_is_awaited_without_a_turn, wakes_its_waiter_with_the_result,
                wakes_waiters_and_callbacks_in_one_order, lives_while_it_is_awaited,
                callbacks_are_queued_in_order_and_never_inline, a_callback_added_to_a_done_one_is_queued,
-               removal_counts_equal_registrations, removal_of_the_only_and_of_the_last, callbacks_may_add_and_remove_callbacks,
-               a_callback_may_drop_the_last_handle, callbacks_outlive_the_handle, each_callback_runs_in_its_context,
-               callbacks_run_outside_tasks, an_unseen_error_is_reported_with_the_last_handle, a_seen_error_is_not_reported,
-               needs_a_loop, outlives_its_loop, a_tasks_outcome_is_its_own, lack_of_memory_is_an_error)
+               removal_counts_equal_registrations, removal_of_the_only_and_of_the_last,
+               callbacks_may_add_and_remove_callbacks, a_callback_may_drop_the_last_handle,
+               callbacks_outlive_the_handle, each_callback_runs_in_its_context, callbacks_run_outside_tasks,
+               an_unseen_error_is_reported_with_the_last_handle, a_seen_error_is_not_reported, needs_a_loop,
+               outlives_its_loop, a_tasks_outcome_is_its_own, lack_of_memory_is_an_error)

@@ -3,8 +3,14 @@
 
 #include <pthread.h>
 
-static int give(int value) { return value; }
-static int wait_long(void) { return cosy_sleep(COSY_S(1000)); }
+static int give(int value)
+{
+    return value;
+}
+static int wait_long(void)
+{
+    return cosy_sleep(COSY_S(1000));
+}
 
 static cosy_awaitable hook; /* never started here */
 
@@ -82,7 +88,10 @@ ASYNC_TEST(awaiting_oneself)
     return 0;
 }
 
-static int await_eagerly(cosy_task **self_of) { return cosy_await(*self_of); }
+static int await_eagerly(cosy_task **self_of)
+{
+    return cosy_await(*self_of);
+}
 
 ASYNC_TEST(awaiting_each_other)
 {
@@ -112,7 +121,8 @@ ASYNC_TEST(awaiting_another_loops_future)
                        "task 'main' (awaiting_another_loops_future_body, created at ");
     ck_assert_contains(cosy_error_message(-COSY_EOTHERLOOP), "awaits a future '' that is attached to a different loop");
     ck_assert_int_eq(cosy_await(t), -COSY_EOTHERLOOP);
-    ck_assert_contains(cosy_error_message(-COSY_EOTHERLOOP), "awaits task 'stranger' that is attached to a different loop");
+    ck_assert_contains(cosy_error_message(-COSY_EOTHERLOOP),
+                       "awaits task 'stranger' that is attached to a different loop");
     ck_assert_int_eq(cosy_gather(t), -COSY_EOTHERLOOP);
     cosy_future_drop(f);
     cosy_task_drop(t);
@@ -137,13 +147,17 @@ ASYNC_TEST(a_task_in_a_loop_of_another_thread)
     ck_assert_int_eq(pthread_create(&thread, NULL, make_task_in, cosy_running_loop()), 0);
     pthread_join(thread, &result);
     ck_assert_int_eq((int)(intptr_t)result, -COSY_ETHREAD);
-    ck_assert_contains(logged, "a task cannot be created in a loop that runs in another thread: coroutine 'give' created at ");
+    ck_assert_contains(logged,
+                       "a task cannot be created in a loop that runs in another thread: coroutine 'give' created at ");
     return 0;
 }
 
 /* ---- coroutines ---- */
 
-static int suspend_once(void) { return cosy_suspend(1, NULL); }
+static int suspend_once(void)
+{
+    return cosy_suspend(1, NULL);
+}
 
 ASYNC_TEST(resuming_a_finished_coroutine)
 {
@@ -158,7 +172,10 @@ ASYNC_TEST(resuming_a_finished_coroutine)
 
 static cosy_coro *running;
 
-static int resume_the_running(void) { return cosy_coro_send(running, 0, NULL); }
+static int resume_the_running(void)
+{
+    return cosy_coro_send(running, 0, NULL);
+}
 
 ASYNC_TEST(resuming_a_running_coroutine)
 {
@@ -176,7 +193,8 @@ ASYNC_TEST(a_loop_inside_a_loop)
 {
     capture_log();
     ck_assert_int_eq(cosy_run(give, 1), -COSY_ERUNNING);
-    ck_assert_str_eq(cosy_error_message(-COSY_ERUNNING), "cosy_run cannot be called while a loop is running in this thread");
+    ck_assert_str_eq(cosy_error_message(-COSY_ERUNNING),
+                     "cosy_run cannot be called while a loop is running in this thread");
     ck_assert_int_eq(cosy_loop_run_forever(cosy_running_loop()), -COSY_ERUNNING);
     ck_assert_contains(logged, "cannot run the event loop while this loop is running");
     cosy_loop *other;
@@ -210,7 +228,10 @@ END_TEST
 
 /* ---- failures and waits that nobody ends ---- */
 
-static int fail_unseen(void) { return cosy_fail(EPROTO, "nobody reads this"); }
+static int fail_unseen(void)
+{
+    return cosy_fail(EPROTO, "nobody reads this");
+}
 
 static int leave_a_failed_task(void)
 {
@@ -257,7 +278,10 @@ static int await_nothing(void)
     return cosy_await(f);
 }
 
-static int child_deadlock(void) { return cosy_run(await_nothing) == -EDEADLK ? 42 : 1; }
+static int child_deadlock(void)
+{
+    return cosy_run(await_nothing) == -EDEADLK ? 42 : 1;
+}
 
 START_TEST(a_wait_that_nobody_can_end)
 {

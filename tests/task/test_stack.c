@@ -162,7 +162,10 @@ ASYNC_TEST(idle_stacks_give_their_memory_back)
     return 0;
 }
 
-static int wait_long(void) { return cosy_sleep(COSY_S(100)); }
+static int wait_long(void)
+{
+    return cosy_sleep(COSY_S(100));
+}
 
 /* Far beyond vm.max_map_count / 2, where a mapping or a guard of its own for each stack would have met the limit. */
 ASYNC_TEST(very_many_stacks_meet_no_mapping_limit)
@@ -198,7 +201,10 @@ static int run_overflow(void)
     return cosy_await(t);
 }
 
-static int child_overflow(void) { return -cosy_run(run_overflow); }
+static int child_overflow(void)
+{
+    return -cosy_run(run_overflow);
+}
 
 static int suspend_after_overflow(int depth)
 {
@@ -212,10 +218,19 @@ static int drive_overflow(void)
     return cosy_coro_send(cosy_call(suspend_after_overflow, 1), 0, NULL);
 }
 
-static int child_overflow_in_coroutine(void) { return -cosy_run(drive_overflow); }
+static int child_overflow_in_coroutine(void)
+{
+    return -cosy_run(drive_overflow);
+}
 
-static int run_overflow_of_main(void) { return use_stack(400000); }
-static int child_overflow_of_main(void) { return -cosy_run(run_overflow_of_main); }
+static int run_overflow_of_main(void)
+{
+    return use_stack(400000);
+}
+static int child_overflow_of_main(void)
+{
+    return -cosy_run(run_overflow_of_main);
+}
 
 START_TEST(an_overflow_names_its_task)
 {
@@ -261,7 +276,10 @@ static int run_spoiled(void)
     return cosy_await(t);
 }
 
-static int child_spoiled(void) { return -cosy_run(run_spoiled); }
+static int child_spoiled(void)
+{
+    return -cosy_run(run_spoiled);
+}
 
 START_TEST(a_spoiled_canary_is_found)
 {
@@ -282,7 +300,10 @@ static int raise_in_task(void)
     return 0;
 }
 
-static int child_raise(void) { return -cosy_run(raise_in_task); }
+static int child_raise(void)
+{
+    return -cosy_run(raise_in_task);
+}
 
 START_TEST(a_fault_of_another_kind_keeps_its_effect)
 {
@@ -379,7 +400,10 @@ static int deep_call_of_a_small_task(void)
     return 0;
 }
 
-static void note_depth(void *arg) { *(int *)arg = use_stack(100000); }
+static void note_depth(void *arg)
+{
+    *(int *)arg = use_stack(100000);
+}
 
 static int call_deep(void)
 {
@@ -391,14 +415,15 @@ static int call_deep(void)
 
 ASYNC_TEST(deep_library_calls_find_room)
 {
-    cosy_scoped(cosy_task) t = cosy_create_task_with((.stack_size = under_tool() ? 1 << 20 : COSY_STACK_SMALL), call_deep);
+    cosy_scoped(cosy_task) t =
+        cosy_create_task_with((.stack_size = under_tool() ? 1 << 20 : COSY_STACK_SMALL), call_deep);
     ck_assert_int_eq(cosy_await(t), 0);
     return 0;
 }
 
-COSY_TEST_MAIN("stack", sizes_are_rounded_up_to_powers_of_two, a_large_stack_can_be_used, tiny_stacks_suffice_for_waiting,
-               a_stack_is_used_again_at_once, live_tasks_have_stacks_of_their_own, idle_stacks_give_their_memory_back,
-               very_many_stacks_meet_no_mapping_limit, an_overflow_names_its_task,
+COSY_TEST_MAIN("stack", sizes_are_rounded_up_to_powers_of_two, a_large_stack_can_be_used,
+               tiny_stacks_suffice_for_waiting, a_stack_is_used_again_at_once, live_tasks_have_stacks_of_their_own,
+               idle_stacks_give_their_memory_back, very_many_stacks_meet_no_mapping_limit, an_overflow_names_its_task,
                an_overflow_in_a_driven_coroutine_names_its_task, a_spoiled_canary_is_found,
-               a_fault_of_another_kind_keeps_its_effect, no_memory_for_a_stack_is_the_tasks_error, too_many_mappings_are_named,
-               deep_library_calls_find_room)
+               a_fault_of_another_kind_keeps_its_effect, no_memory_for_a_stack_is_the_tasks_error,
+               too_many_mappings_are_named, deep_library_calls_find_room)

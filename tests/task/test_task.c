@@ -1,7 +1,10 @@
 /* Tasks: their life, eager starts, names, contexts, lists, and the reports of what nobody asked about. */
 #include "../harness/cosy_test.h"
 
-static int give(int value) { return value; }
+static int give(int value)
+{
+    return value;
+}
 
 static int note_start(const char *name)
 {
@@ -56,7 +59,10 @@ ASYNC_TEST(error_stays_with_the_handle)
     return 0;
 }
 
-static int64_t give_long(int64_t value) { return value; }
+static int64_t give_long(int64_t value)
+{
+    return value;
+}
 
 ASYNC_TEST(numbers_that_are_no_code_do_not_look_like_success)
 {
@@ -274,8 +280,14 @@ ASYNC_TEST(eager_task_that_is_cancelled)
 }
 
 static cosy_contextvar var = COSY_CONTEXTVAR("var", TEXT("unset"));
-static const char *get_var(void) { return cosy_contextvar_get(&var); }
-static int set_var(const char *value) { return cosy_contextvar_set(&var, TEXT(value), NULL); }
+static const char *get_var(void)
+{
+    return cosy_contextvar_get(&var);
+}
+static int set_var(const char *value)
+{
+    return cosy_contextvar_set(&var, TEXT(value), NULL);
+}
 
 static int see_and_set(const char *value)
 {
@@ -336,7 +348,10 @@ static int make_child(cosy_task **ret_child)
     return *ret_child ? 0 : -ENOMEM;
 }
 
-static void make_in_callback(void *arg) { *(cosy_task **)arg = cosy_create_task(give, 6); }
+static void make_in_callback(void *arg)
+{
+    *(cosy_task **)arg = cosy_create_task(give, 6);
+}
 
 ASYNC_TEST(sites_and_parents)
 {
@@ -510,7 +525,10 @@ static void note_report(cosy_loop *loop, const struct cosy_exception_context *co
     snprintf(logged, sizeof logged, "%s", context->detail ? context->detail : "");
 }
 
-static int fail_with_message(int number) { return cosy_fail(EPROTO, "frame %d is bad", number); }
+static int fail_with_message(int number)
+{
+    return cosy_fail(EPROTO, "frame %d is bad", number);
+}
 
 ASYNC_TEST(spawned_error_is_reported_as_it_ends)
 {
@@ -583,8 +601,14 @@ START_TEST(error_behind_a_kept_handle_is_reported_when_the_loop_closes)
 }
 END_TEST
 
-static int wait_long(void) { return cosy_sleep(COSY_S(1000)); }
-static int await_it(cosy_task *task) { return cosy_await(task); }
+static int wait_long(void)
+{
+    return cosy_sleep(COSY_S(1000));
+}
+static int await_it(cosy_task *task)
+{
+    return cosy_await(task);
+}
 
 /* asyncio: "Task was destroyed but it is pending!" Waiters, sleepers and queued ones, in every order. */
 START_TEST(pending_tasks_of_a_closed_loop_are_reported)
@@ -677,12 +701,13 @@ COSY_TEST_MAIN("task", body_begins_in_the_next_turn, result_stays_with_the_handl
                numbers_that_are_no_code_do_not_look_like_success, tasks_take_turns_in_order_of_creation,
                a_lone_task_yields_from_any_depth, many_tasks_yield_from_any_depth, dropping_a_running_task_detaches_it,
                a_handle_outlives_the_loop, an_idle_loop_takes_tasks, eager_task_that_does_not_wait_is_done_at_once,
-               eager_task_that_waits_goes_on_later, eager_tasks_nest, eager_task_of_a_callback, eager_task_that_fails_at_once,
-               eager_task_that_is_cancelled, eager_steps_run_in_the_tasks_context, eager_start_needs_a_running_loop,
-               names_and_ids, sites_and_parents, states_of_a_task, all_tasks_are_the_unfinished_ones,
-               there_are_no_tasks_without_a_loop, weak_references_go_stale, a_task_runs_in_a_copy_of_its_creators_context,
-               tasks_may_share_a_context, awaited_coroutines_share_the_awaiters_context,
-               done_callbacks_come_before_later_waiters, spawned_error_is_reported_as_it_ends, spawned_tasks_end_quietly,
+               eager_task_that_waits_goes_on_later, eager_tasks_nest, eager_task_of_a_callback,
+               eager_task_that_fails_at_once, eager_task_that_is_cancelled, eager_steps_run_in_the_tasks_context,
+               eager_start_needs_a_running_loop, names_and_ids, sites_and_parents, states_of_a_task,
+               all_tasks_are_the_unfinished_ones, there_are_no_tasks_without_a_loop, weak_references_go_stale,
+               a_task_runs_in_a_copy_of_its_creators_context, tasks_may_share_a_context,
+               awaited_coroutines_share_the_awaiters_context, done_callbacks_come_before_later_waiters,
+               spawned_error_is_reported_as_it_ends, spawned_tasks_end_quietly,
                unseen_error_is_reported_with_the_last_handle, error_of_a_detached_task_is_reported,
                error_behind_a_kept_handle_is_reported_when_the_loop_closes, pending_tasks_of_a_closed_loop_are_reported,
                exception_handlers_may_print_the_tasks, lack_of_memory_is_an_error)

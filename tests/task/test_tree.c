@@ -49,9 +49,18 @@ static noinline int wait_outside(cosy_future *f)
     return result;
 }
 
-static int sleep_for(cosy_ns delay) { return cosy_sleep(delay); }
-static int await_task(cosy_task *t) { return cosy_await(t); }
-static int give(int value) { return value; }
+static int sleep_for(cosy_ns delay)
+{
+    return cosy_sleep(delay);
+}
+static int await_task(cosy_task *t)
+{
+    return cosy_await(t);
+}
+static int give(int value)
+{
+    return value;
+}
 
 /* ---- states ---- */
 
@@ -105,7 +114,8 @@ ASYNC_TEST(places_are_told_innermost_first)
     cosy_scoped(cosy_task) t = cosy_create_task_with((.name = "t"), wait_outside, f);
     cosy_try(cosy_yield());
     the_tree();
-    const char *inner = strstr(tree, "at wait_inside (test_tree.c:"), *outer = strstr(tree, "at wait_outside (test_tree.c:");
+    const char *inner = strstr(tree, "at wait_inside (test_tree.c:"),
+               *outer = strstr(tree, "at wait_outside (test_tree.c:");
     ck_assert_msg(inner && outer && inner < outer, "%s", tree);
     cosy_future_set_result(f, 0);
     return cosy_await(t);
@@ -200,8 +210,8 @@ static int print_from_here(void)
 
 ASYNC_TEST(any_task_may_ask)
 {
-    cosy_scoped(cosy_task) t =
-        cosy_create_task_with((.name = "asks", .stack_size = under_tool() ? 1 << 20 : COSY_STACK_SMALL), print_from_here);
+    cosy_scoped(cosy_task) t = cosy_create_task_with(
+        (.name = "asks", .stack_size = under_tool() ? 1 << 20 : COSY_STACK_SMALL), print_from_here);
     cosy_try(cosy_await(t));
     ck_assert_contains(line_of("asks"), "(print_from_here): running");
     return 0;
@@ -229,7 +239,10 @@ ASYNC_TEST(lack_of_memory_shortens_it)
 
 /* ---- deadlock ---- */
 
-static int await_forever(cosy_future *f) { return cosy_await(f); }
+static int await_forever(cosy_future *f)
+{
+    return cosy_await(f);
+}
 
 static int wait_for_each_other(void)
 {
