@@ -217,7 +217,7 @@ static bool other_threads_exist(void)
 /* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. */
 static bool is_deadlocked(struct cosy_loop *loop)
 {
-    return cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
+    return cosy_timers_count(loop->timers) == 0 && cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
 }
 
@@ -449,7 +449,10 @@ int cosy_loop_run_once(cosy_loop *loop, cosy_ns max_wait)
     cosy_ns limit = COSY_NEVER;
     if (max_wait != COSY_NEVER && __builtin_add_overflow(loop->sys->ops->now(loop->sys), max_wait, &limit))
         limit = COSY_NEVER;
+    bool always = loop->poll_always;
+    loop->poll_always = true; /* tasks must not begin turns of their own */
     result = turn(loop, max_wait <= 0 ? INT64_MIN : limit);
+    loop->poll_always = always;
     end_run(loop);
     return result;
 }

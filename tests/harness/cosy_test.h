@@ -89,6 +89,13 @@ HARNESS bool under_tool(void)
     return sanitized || (tool && (strcmp(tool, "valgrind") == 0 || strcmp(tool, "emulator") == 0));
 }
 
+/* Can a child be watched for how it ends? Not under valgrind, which adds an end of its own. */
+HARNESS bool under_valgrind(void)
+{
+    const char *tool = getenv("COSY_TEST_TOOL");
+    return tool && strcmp(tool, "valgrind") == 0;
+}
+
 HARNESS bool on_simulator(void)
 {
     return strcmp(cosy_loop_backend_name(cosy_running_loop()), "sim") == 0;

@@ -87,6 +87,28 @@ ASYNC_TEST(start_itself_may_wake)
     return 0;
 }
 
+static __attribute__((noinline)) int await_below(int depth)
+{
+    char frame[256];
+    memset(frame, depth, sizeof frame);
+    __asm__ volatile("" : : "r"(frame) : "memory");
+    struct bell bell = BELL(1);
+    bell.awaitable.start = wake_inside_start;
+    int result = depth > 0 ? await_below(depth - 1) : cosy_await(&bell.awaitable);
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof frame; i++)
+        wrong += frame[i] != (char)depth;
+    return wrong ? -EPROTO : result;
+}
+
+/* Alone in its turns, a task that woke itself goes on where it stands, not where it stood before. */
+ASYNC_TEST(start_may_wake_a_lone_task_at_any_depth)
+{
+    for (int i = 0; i < 500; i++)
+        ck_assert_int_eq(await_below(i % 7), 22);
+    return 0;
+}
+
 ASYNC_TEST(a_cancel_is_not_lost_when_start_woke)
 {
     for (int at_once = 1; at_once >= -1; at_once--) {
@@ -237,6 +259,7 @@ ASYNC_TEST(stacks_may_be_too_large_to_ask_for)
 }
 
 COSY_TEST_MAIN("await", hook_wakes_with_a_result, hook_may_answer_at_once, start_itself_may_wake,
-               a_cancel_is_not_lost_when_start_woke, wakers_are_used_up, a_late_waker_does_not_end_the_next_wait,
-               cancel_goes_to_the_hook, a_cancel_from_before_meets_the_hook, many_wait_for_hooks_at_once,
-               what_is_no_awaitable_is_refused, null_handles_tell_why, stacks_may_be_too_large_to_ask_for)
+               start_may_wake_a_lone_task_at_any_depth, a_cancel_is_not_lost_when_start_woke, wakers_are_used_up,
+               a_late_waker_does_not_end_the_next_wait, cancel_goes_to_the_hook, a_cancel_from_before_meets_the_hook,
+               many_wait_for_hooks_at_once, what_is_no_awaitable_is_refused, null_handles_tell_why,
+               stacks_may_be_too_large_to_ask_for)
