@@ -29,6 +29,6 @@ cosy_unchecked int main(void)
  * in main: COSY_ENOTASK
  * in a callback: COSY_ENOTASK
  * Stderr:
- * cosy: await outside async: cosy_sleep was called outside a task, ... in main; run the calling function with cosy_run, or start it as a task
- * cosy: await outside async: cosy_sleep was called outside a task, ... in callback; run the calling function with cosy_run, or start it as a task
+ * cosy: await outside async: cosy_sleep was called outside a task...; run the calling function with cosy_run, or start it as a task
+ * cosy: await outside async: cosy_sleep was called outside a task...; run the calling function with cosy_run, or start it as a task
  */

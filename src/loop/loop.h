@@ -63,6 +63,7 @@ struct cosy_loop {
     uint64_t waits;
     cosy_ns now;       /* as of the last look at the clock */
     cosy_ns polled_at; /* when the kernel was asked last */
+    cosy_ns next_idle; /* when the floor of tasks looks again for memory to give back */
     uint32_t stride;   /* how many turns to skip next time: grows while turns are quick */
     uint64_t shuffle;  /* simulated kernel: state of the shuffling generator; 0 = none */
 

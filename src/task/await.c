@@ -15,7 +15,7 @@ cosy_cold static struct cosy_task *complain(const char *what)
     char place[320] = "";
     if (cosy_unwind_here(&caller, 1) == 1 && caller.line)
         snprintf(place, sizeof place, ", at %s:%d in %s", caller.file, caller.line, caller.function);
-    else if (*caller.function)
+    else if (*caller.function && *caller.function != '?')
         snprintf(place, sizeof place, ", in %s", caller.function);
     cosy_log(COSY_LOG_ERROR,
              "cosy: await outside async: %s was called outside a task%s; run the calling function with cosy_run, or "

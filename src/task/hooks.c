@@ -109,18 +109,28 @@ static cosy_cold void tell_valgrind(char *low, size_t bytes, size_t each)
     registered = list;
 }
 
-void cosy_hook_stacks_mapped(char *low, size_t bytes, size_t each)
+void cosy_hook_memory_mapped(void *low, size_t bytes)
 {
     if (__lsan_register_root_region)
         __lsan_register_root_region(low, bytes);
+}
+
+void cosy_hook_memory_unmapped(void *low, size_t bytes)
+{
+    if (__lsan_unregister_root_region)
+        __lsan_unregister_root_region(low, bytes);
+}
+
+void cosy_hook_stacks_mapped(char *low, size_t bytes, size_t each)
+{
+    cosy_hook_memory_mapped(low, bytes);
     if (RUNNING_ON_VALGRIND)
         tell_valgrind(low, bytes, each);
 }
 
 void cosy_hook_stacks_unmapped(char *low, size_t bytes)
 {
-    if (__lsan_unregister_root_region)
-        __lsan_unregister_root_region(low, bytes);
+    cosy_hook_memory_unmapped(low, bytes);
     for (struct registered **place = &registered; *place; place = &(*place)->next) {
         struct registered *list = *place;
         if (list->low != low)

@@ -39,5 +39,8 @@ void cosy_view_arrived(struct cosy_stack_view *at);
 
 void cosy_hook_stacks_mapped(char *low, size_t bytes, size_t each);
 void cosy_hook_stacks_unmapped(char *low, size_t bytes);
+/* The same for memory that only holds pointers to what was allocated: the leak checker must look there. */
+void cosy_hook_memory_mapped(void *low, size_t bytes);
+void cosy_hook_memory_unmapped(void *low, size_t bytes);
 
 #endif

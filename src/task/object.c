@@ -31,16 +31,27 @@ static void count_object(struct cosy_task *object, void *count)
     ++*(size_t *)count;
 }
 
+/* Those made inside a run were told when its loop closed. */
+static void tell_never_awaited(struct cosy_task *object, void *unused)
+{
+    (void)unused;
+    if (object->future.node.state == STATE_CREATED)
+        cosy_coro_never_awaited(object);
+}
+
 static void release_thread(void *unused)
 {
     (void)unused;
     size_t live = 0;
+    cosy_making_drop_until(NULL);
+    cosy_objects_walk(tell_never_awaited, NULL);
     cosy_objects_walk(count_object, &live);
     if (live > 0)
         return; /* handles may still be used by destructors that run later: leave it to the process's end */
     while (slabs) {
         struct slab *slab = slabs;
         slabs = slab->next;
+        cosy_hook_memory_unmapped(slab, SLAB_BYTES);
         cosy_heap_unmap(slab, SLAB_BYTES);
     }
     cosy_object_pool.free = NULL;
@@ -69,6 +80,7 @@ struct cosy_task *cosy_object_untouched(void)
         slab = cosy_heap_map(SLAB_BYTES);
         if (!slab)
             return NULL;
+        cosy_hook_memory_mapped(slab, SLAB_BYTES);
         pthread_setspecific(thread_end, slab);
         slab->next = slabs;
         slabs = slab;

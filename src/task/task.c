@@ -439,10 +439,9 @@ enum { KEPT_BLOCKS = 4096 };
 /* Once a second at most, so that a pause between two bursts costs no page faults in the second one. */
 void cosy_tasks_idle(struct cosy_loop *loop)
 {
-    static __thread cosy_ns next_look;
-    if (loop->now < next_look)
+    if (loop->now < loop->next_idle)
         return;
-    next_look = loop->now + COSY_S(1);
+    loop->next_idle = loop->now + COSY_S(1);
     cosy_stacks_idle();
     cosy_capture_pools_trim(KEPT_BLOCKS);
 }

@@ -8,6 +8,7 @@
  *
  * What libdw has read (modules, symbols, lines) is kept between calls, until a module is loaded or unloaded.
  */
+#include "task/hooks.h"
 #include "task/unwind.h"
 
 #include "base/base.h"
@@ -577,8 +578,8 @@ static bool walk_from(const struct position *start, struct list *list)
 {
     struct request request = {.start = start, .list = list, .able = false};
     pthread_mutex_lock(&kept.lock);
-    if (!kept.stack)
-        kept.stack = cosy_heap_map(STACK_SIZE);
+    if (!kept.stack && (kept.stack = cosy_heap_map(STACK_SIZE)))
+        cosy_hook_stacks_mapped(kept.stack, STACK_SIZE, STACK_SIZE);
     if (kept.stack)
         cosy_switch_hop(walk_on_own_stack, &request, kept.stack + STACK_SIZE);
     pthread_mutex_unlock(&kept.lock);
@@ -592,7 +593,8 @@ void cosy_unwind_release(void)
         return;
     forget_modules();
     if (kept.stack)
-        cosy_heap_unmap(kept.stack, STACK_SIZE);
+        cosy_hook_stacks_unmapped(kept.stack, STACK_SIZE);
+    cosy_heap_unmap(kept.stack, STACK_SIZE);
     kept.stack = NULL;
     pthread_mutex_unlock(&kept.lock);
 }
