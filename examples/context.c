@@ -28,7 +28,7 @@ cosy_async static int handle_request(char *name, cosy_ns delay)
 cosy_async static int amain(void)
 {
     cosy_try(cosy_gather(cosy_call(handle_request, "alice", COSY_MS(30)),
-                         cosy_call(handle_request, "bob", COSY_MS(60))));
+                         cosy_call(handle_request, "bob", COSY_MS(150))));
     printf("[%s] all done\n", user());
 
     cosy_contexttoken token; /* a set can be taken back */

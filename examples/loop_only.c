@@ -29,10 +29,11 @@ static void on_readable(void *arg)
 static int run(cosy_loop *loop)
 {
     cosy_handle *unwanted;
+    cosy_ns now = cosy_loop_time(loop);
     cosy_try(cosy_add_reader(loop, pipe_ends[0], on_readable, loop));
-    cosy_try(cosy_call_later(loop, COSY_MS(20), say, "20 ms have passed", NULL)); /* deadlines decide, */
-    cosy_try(cosy_call_later(loop, COSY_MS(10), say, "10 ms have passed", NULL)); /* not the order of calls */
-    cosy_try(cosy_call_later(loop, COSY_MS(30), write_to_pipe, "hello", NULL));
+    cosy_try(cosy_call_at(loop, now + COSY_MS(20), say, "20 ms have passed", NULL)); /* deadlines decide, */
+    cosy_try(cosy_call_at(loop, now + COSY_MS(10), say, "10 ms have passed", NULL)); /* not the order of calls */
+    cosy_try(cosy_call_at(loop, now + COSY_MS(30), write_to_pipe, "hello", NULL));
     cosy_try(cosy_call_later(loop, COSY_MS(15), say, "never seen", &unwanted));
     cosy_handle_cancel(unwanted); /* handle.cancel() */
     cosy_handle_drop(unwanted);

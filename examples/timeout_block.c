@@ -10,7 +10,7 @@
 cosy_async static int amain(void)
 {
     int err = 0;
-    COSY_TIMEOUT(err, COSY_MS(500)) { /* async with asyncio.timeout(0.5): */
+    COSY_TIMEOUT(err, COSY_S(5)) { /* async with asyncio.timeout(5): */
         cosy_check(err, cosy_sleep(COSY_MS(300)));
         puts("Operation completed within timeout");
     }

@@ -119,7 +119,7 @@ cosy_async static int fetch_page(const char *path, cosy_ns delay)
 
 cosy_async static int crawl(void)
 {
-    cosy_try(cosy_gather(cosy_call(fetch_page, "/", COSY_MS(100)), cosy_call(fetch_page, "/about", COSY_MS(200))));
+    cosy_try(cosy_gather(cosy_call(fetch_page, "/", COSY_MS(200)), cosy_call(fetch_page, "/about", COSY_MS(300))));
     return 0;
 }
 
@@ -181,8 +181,8 @@ int main(void) { return cosy_main(tour); } /* asyncio.run(tour()) */
  * ...
  *       `- Task-... (fetch_page): sleeps, for <time> s now, <time> s left, awaited by 'crawler'
  * ...
- *    <time 1.05> s  fetched /
- *    <time 1.15> s  fetched /about
+ *    <time 1.15> s  fetched /
+ *    <time 1.25> s  fetched /about
  *
  * The programs beside this one in examples/ take these apart.
  */

@@ -18,7 +18,7 @@ cosy_async static int amain(void)
     cosy_task_drop(cosy_create_task(work, "dropped task", 0)); /* works, */
     cosy_try(cosy_spawn(work, "spawned task", 0));             /* but this says what is meant */
     cosy_task_drop(cosy_create_task(work, "failing task", -EIO));
-    return cosy_sleep(COSY_MS(40));
+    return cosy_sleep(COSY_MS(200)); /* long enough for all three */
 }
 
 int main(void) { return cosy_main(amain); }

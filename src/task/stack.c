@@ -60,13 +60,20 @@ static cosy_cold void complain(const char *what, size_t bytes)
 
 static void place_canary(char *low) { *(volatile uint64_t *)(void *)low = canary; }
 
+/* Emulators say yes to all advice and follow none: a guard that was only promised would let an overflow run through memory. */
+static bool refuses_nonsense(char *low)
+{
+    enum { NO_ADVICE = 0x7fffff00 };
+    return madvise(low, PAGE, NO_ADVICE) != 0;
+}
+
 /* Makes the lowest page of a stack a guard, where that is still possible. */
 static bool guard(char *low)
 {
     int way = guard_way;
     /* Tools read whole mappings and would fall into guards that the mapping does not show. */
     if (way <= 1 && !cosy_hooks_wanted()) {
-        if (madvise(low, PAGE, MADV_GUARD_INSTALL) == 0) {
+        if ((way == 1 || refuses_nonsense(low)) && madvise(low, PAGE, MADV_GUARD_INSTALL) == 0) {
             guard_way = 1;
             return true;
         }
