@@ -40,7 +40,8 @@ function(cosy_library target kind)
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>"
         "$<$<COMPILE_LANGUAGE:C>:${COSY_WARNINGS}>"
         "$<$<COMPILE_LANGUAGE:C>:-fno-semantic-interposition;-ftls-model=initial-exec>"
-        PUBLIC "$<$<COMPILE_LANGUAGE:C>:${COSY_USER_C_ERRORS}>" "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_CODEGEN}>")
+        PUBLIC "$<$<COMPILE_LANGUAGE:C>:${COSY_USER_C_ERRORS}>" "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_CODEGEN}>"
+        INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_FRAMES}>")
     target_link_libraries(${target} PRIVATE ${COSY_LINK_LIBRARIES} PUBLIC Threads::Threads)
     target_link_directories(${target} PRIVATE ${COSY_LINK_DIRECTORIES})
     target_link_options(${target} INTERFACE ${COSY_USER_LINK})

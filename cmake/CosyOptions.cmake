@@ -74,6 +74,8 @@ endif()
 set(COSY_USER_C_ERRORS -Werror=int-conversion -Werror=incompatible-pointer-types
     -Werror=implicit-function-declaration)
 set(COSY_USER_CODEGEN -fstack-clash-protection)
+# `return cosy_await(x);` keeps its frame, so that the task tree can show it. Not for the library itself.
+set(COSY_USER_FRAMES -fno-optimize-sibling-calls)
 set(COSY_USER_LINK -Wl,-z,now)
 
 set(COSY_SANITIZE_address -fsanitize=address,undefined -fno-omit-frame-pointer)

@@ -21,6 +21,7 @@ list(JOIN libs " " COSY_TOOL_LIBS)
 # A library that is itself instrumented (make asan) can only be linked by programs that are.
 list(JOIN COSY_USER_C_ERRORS " " errors)
 list(JOIN COSY_USER_CODEGEN " " codegen)
+string(APPEND codegen " ${COSY_USER_FRAMES}")
 list(JOIN COSY_SANITIZE_FLAGS " " sanitize)
 string(STRIP "${errors} ${codegen} ${sanitize}" COSY_TOOL_CFLAGS)
 

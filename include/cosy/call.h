@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "colour.h"
+
 /* Where in the source something was made; static storage. */
 struct cosy_site_ {
     const char *name; /* of the function that is called */
@@ -129,9 +131,9 @@ typedef void (*cosy_fn_)(void);
 extern "C" {
 #endif
 
-struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn);
+cosy_must_use struct cosy_coro *cosy_call_plain_(const struct cosy_site_ *site, cosy_fn_ fn);
 cosy_fn_ cosy_capture_begin_(const struct cosy_site_ *site, cosy_fn_ fn, void *frame);
-struct cosy_coro *cosy_captured_(void);
+cosy_must_use struct cosy_coro *cosy_captured_(void);
 
 #ifdef __cplusplus
 }

@@ -42,7 +42,7 @@ typedef struct cosy_coro cosy_coro;
  * callers. NULL as cosy_call, also for a NULL fn. */
 #define cosy_call_block(fn, block, size) cosy_call_block_(COSY_SITE_BLOCK_(fn), (fn), (block), (size))
 #define COSY_SITE_BLOCK_(fn) COSY_SITE_(fn, 1, 8, (void *)0)
-cosy_coro *cosy_call_block_(const struct cosy_site_ *site, int (*fn)(void *), const void *block, size_t size);
+cosy_must_use cosy_coro *cosy_call_block_(const struct cosy_site_ *site, int (*fn)(void *), const void *block, size_t size);
 
 /* Frame states, as inspect.getcoroutinestate tells them. */
 enum cosy_coro_state { COSY_CORO_CREATED, COSY_CORO_SUSPENDED, COSY_CORO_RUNNING, COSY_CORO_CLOSED };

@@ -438,7 +438,8 @@ ASYNC_TEST(weak_references_go_stale)
 
 static int forget_one(void)
 {
-    cosy_call(give, 1);
+    cosy_coro *forgotten = cosy_call(give, 1);
+    ck_assert_ptr_nonnull(forgotten);
     return 0;
 }
 
