@@ -58,19 +58,24 @@ void cosy_handle_init(cosy_handle *handle, cosy_callback callback, void *arg)
     *handle = (cosy_handle){.node_.kind = COSY_NODE_HANDLE, .callback_ = callback, .arg_ = arg};
 }
 
-static int check_loop(const cosy_loop *loop)
+static cosy_cold int check_loop_closely(const cosy_loop *loop)
 {
-    if (unlikely(!loop))
+    if (!loop)
         return -EINVAL;
-    if (unlikely(loop->closed))
+    if (loop->closed)
         return -COSY_ECLOSED;
-    if (unlikely(loop->debug) && atomic_load_explicit(&loop->running, memory_order_acquire) &&
+    if (loop->debug && atomic_load_explicit(&loop->running, memory_order_acquire) &&
         !pthread_equal(loop->thread, pthread_self())) {
         cosy_log(COSY_LOG_ERROR, "cosy: non-thread-safe operation: a loop was used from a thread that is not its own; "
                                  "use cosy_call_soon_threadsafe");
         return -COSY_ETHREAD;
     }
     return 0;
+}
+
+static inline int check_loop(const cosy_loop *loop)
+{
+    return likely(loop && !(loop->closed | loop->debug)) ? 0 : check_loop_closely(loop);
 }
 
 static struct cosy_handle *handle_new(cosy_loop *loop, cosy_callback callback, void *arg, unsigned flags)
@@ -139,7 +144,7 @@ int cosy_call_soon_threadsafe(cosy_loop *loop, cosy_callback callback, void *arg
     return result;
 }
 
-static int arm(cosy_loop *loop, struct cosy_handle *handle, cosy_ns when)
+static inline int arm(cosy_loop *loop, struct cosy_handle *handle, cosy_ns when)
 {
     int result = cosy_timers_add(loop->timers, timer_of(handle), when);
     if (result == 0)
@@ -192,7 +197,7 @@ int cosy_call_later(cosy_loop *loop, cosy_ns delay, cosy_callback callback, void
     return bad ? bad : timed(loop, deadline_after(loop, delay), callback, arg, ret_handle);
 }
 
-static int check_start(cosy_loop *loop, cosy_handle *handle)
+static inline int check_start(cosy_loop *loop, cosy_handle *handle)
 {
     int bad = check_loop(loop);
     if (unlikely(bad))
@@ -231,6 +236,10 @@ bool cosy_handle_cancel(cosy_handle *handle)
 {
     if (!handle)
         return false;
+    if (likely(handle->node_.flags == 0 && handle->node_.state == TIMED && handle->context_ == 0)) {
+        handle->node_.state = IDLE; /* the embedder's: nothing is counted, no context is held */
+        return cosy_timers_cancel(handle->loop_->timers, timer_of(handle));
+    }
     bool owned = handle->node_.flags & OWNED;
     uint8_t resting = owned ? CANCELLED : IDLE;
     if (!(handle->node_.flags & ANY_THREAD) && handle->node_.state == TIMED) {
