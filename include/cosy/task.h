@@ -188,6 +188,13 @@ int cosy_task_info(const cosy_task *task, struct cosy_coro_info *ret_info);
 /* The size of the task's stack in bytes, whether it has begun or not. */
 size_t cosy_task_stack_size(const cosy_task *task);
 
+/* How many bytes of it were ever used up to now; 0: not known (the task has not begun or has ended, it did not begin in debug mode, or a
+ * sanitizer or valgrind watches). cosy_print_stack_use tells of those that ended. */
+size_t cosy_task_stack_used(const cosy_task *task);
+
+/* The id of the task that cancelled it last; 0: none did, or a callback. Any time in the task's life. */
+uint64_t cosy_task_canceller_id(const cosy_task *task);
+
 /* A weak reference to a task, and the task again while there is one (cosy_weak). */
 cosy_weak cosy_task_weak(const cosy_task *task);
 cosy_task *cosy_weak_task(cosy_weak weak); /* a new reference, or NULL when it is gone */

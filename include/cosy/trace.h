@@ -65,6 +65,10 @@ void cosy_print_error(FILE *stream, int code);
  * when, who started it and who awaits it. */
 void cosy_print_tasks(FILE *stream);
 
+/* Writes how much stack the tasks of each creation site used at most, deepest first: those of this thread that ran in debug mode and ended,
+ * none while a sanitizer or valgrind watches. It tells which .stack_size would do. */
+void cosy_print_stack_use(FILE *stream);
+
 #ifdef __cplusplus
 }
 #endif

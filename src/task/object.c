@@ -9,6 +9,7 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 #include "capture.h"
+#include "highwater.h"
 #include "object.h"
 #include "overflow.h"
 
@@ -57,6 +58,7 @@ static void release_thread(void *unused)
     cosy_object_pool.free = NULL;
     cosy_capture_pools_trim(0);
     cosy_error_thread_end();
+    cosy_highwater_thread_end();
     cosy_overflow_thread_end();
     cosy_stacks_release();
 }

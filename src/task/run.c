@@ -12,6 +12,7 @@
 #include "../loop/context.h"
 #include "../sys/arch/switch.h"
 #include "capture.h"
+#include "highwater.h"
 #include "object.h"
 #include "stack.h"
 
@@ -55,12 +56,15 @@ void cosy_hook_task_begins(struct cosy_task *task)
 {
     if (cosy_hooks_wanted())
         cosy_view_open(&task->extra->view, cosy_stack_low(task->stack), cosy_stack_bytes(task->stack_class));
+    else if (task->future.loop->debug)
+        cosy_highwater_paint(task);
 }
 
 void cosy_hook_task_ended(struct cosy_task *task)
 {
     if (cosy_hooks_wanted())
         cosy_view_close(&task->extra->view);
+    cosy_highwater_note(task);
     cosy_extra_trim(task);
 }
 

@@ -330,6 +330,11 @@ uint64_t cosy_task_id(const cosy_task *task) { return task ? task->id : 0; }
 cosy_loop *cosy_task_loop(const cosy_task *task) { return task->future.loop; }
 const char *cosy_task_function(const cosy_task *task) { return task->site->name; }
 uint64_t cosy_task_parent_id(const cosy_task *task) { return task->parent; }
+uint64_t cosy_task_canceller_id(const cosy_task *task)
+{
+    return task && task->extra ? task->extra->canceller : 0;
+}
+
 size_t cosy_task_stack_size(const cosy_task *task) { return cosy_stack_bytes(task->stack_class); }
 
 void cosy_task_site(const cosy_task *task, const char **ret_file, unsigned *ret_line, const char **ret_func)

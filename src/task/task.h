@@ -107,6 +107,7 @@ struct cosy_extra {
     char *name, *cancel_reason, *origin;
     uint64_t canceller; /* id of the task that cancelled last; 0: none */
     struct cosy_stack_view view; /* for tools */
+    bool painted;                /* its stack: highwater.h */
     struct cosy_driver *driver;  /* tasks: the innermost coroutine that runs inside; driven coroutines: their own */
 };
 

@@ -421,9 +421,76 @@ ASYNC_TEST(deep_library_calls_find_room)
     return 0;
 }
 
+/* ---- how much is used ---- */
+
+static int eat_then_wait(int bytes)
+{
+    volatile char *eaten = __builtin_alloca((size_t)bytes);
+    eaten[0] = 1;
+    return cosy_yield() + eaten[0];
+}
+
+static int measured_body(void)
+{
+    cosy_scoped(cosy_task) small = cosy_create_task(eat_then_wait, 100);
+    cosy_scoped(cosy_task) large = cosy_create_task(eat_then_wait, 20000);
+    ck_assert_uint_eq(cosy_task_stack_used(large), 0); /* not begun */
+    cosy_try(cosy_yield());
+    size_t small_use = cosy_task_stack_used(small), large_use = cosy_task_stack_used(large);
+    if (!under_tool()) {
+        ck_assert_uint_gt(small_use, 100);
+        ck_assert_uint_lt(small_use, 15000);
+        ck_assert_uint_ge(large_use, 20000);
+        ck_assert_uint_lt(large_use, 20000 + 15000);
+    }
+    ck_assert_int_eq(cosy_await(small) + cosy_await(large), 2);
+    ck_assert_uint_eq(cosy_task_stack_used(large), 0); /* ended */
+    return 0;
+}
+
+START_TEST(debug_mode_knows_how_much_stack_is_used)
+{
+    char *text = NULL;
+    size_t size;
+    ck_assert_int_eq(cosy_run_with((.debug = true), measured_body), 0);
+    FILE *out = open_memstream(&text, &size);
+    cosy_print_stack_use(out);
+    fclose(out);
+    const char *first = strstr(text, "of 65536 bytes: eat_then_wait, 1 task, created at ");
+    if (!under_tool()) {
+        ck_assert_msg(first && strstr(first + 1, "of 65536 bytes: eat_then_wait, 1 task"), "%s", text);
+        ck_assert_msg(strstr(text, "measured_body, 1 task") != NULL, "%s", text);
+    }
+    free(text);
+}
+END_TEST
+
+ASYNC_TEST(without_debug_mode_nothing_is_measured)
+{
+    cosy_scoped(cosy_task) t = cosy_create_task(eat_then_wait, 100);
+    cosy_try(cosy_yield());
+    ck_assert_uint_eq(cosy_task_stack_used(t), 0);
+    return cosy_await(t) - 1;
+}
+
+static int wait_for_ever(void) { return cosy_sleep(COSY_NEVER); }
+
+ASYNC_TEST(the_canceller_is_known)
+{
+    cosy_scoped(cosy_task) t = cosy_create_task(wait_for_ever);
+    cosy_try(cosy_yield());
+    ck_assert_uint_eq(cosy_task_canceller_id(t), 0);
+    cosy_task_cancel(t);
+    ck_assert_uint_eq(cosy_task_canceller_id(t), cosy_task_id(cosy_current_task()));
+    ck_assert_int_eq(cosy_await(t), -ECANCELED);
+    ck_assert_uint_eq(cosy_task_canceller_id(t), cosy_task_id(cosy_current_task()));
+    return 0;
+}
+
 COSY_TEST_MAIN("stack", sizes_are_rounded_up_to_powers_of_two, a_large_stack_can_be_used,
                tiny_stacks_suffice_for_waiting, a_stack_is_used_again_at_once, live_tasks_have_stacks_of_their_own,
                idle_stacks_give_their_memory_back, very_many_stacks_meet_no_mapping_limit, an_overflow_names_its_task,
                an_overflow_in_a_driven_coroutine_names_its_task, a_spoiled_canary_is_found,
                a_fault_of_another_kind_keeps_its_effect, no_memory_for_a_stack_is_the_tasks_error,
-               too_many_mappings_are_named, deep_library_calls_find_room)
+               too_many_mappings_are_named, deep_library_calls_find_room, debug_mode_knows_how_much_stack_is_used,
+               without_debug_mode_nothing_is_measured, the_canceller_is_known)
