@@ -117,7 +117,6 @@ typedef struct cosy_handle {
     void *arg_;
     uintptr_t context_;
     cosy_loop *loop_;
-    const void *site_;
 } cosy_handle;
 
 /* Queues callback(arg) for the next turn. With ret_handle the caller receives a reference to drop; NULL: none.

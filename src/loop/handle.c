@@ -20,6 +20,7 @@ enum { OWNED = 1 /* by the library: allocated and counted */, ANY_THREAD = 2 };
 
 _Static_assert(offsetof(struct cosy_handle, timer_) == offsetof(struct cosy_timed_node, timer),
                "handle is a timed node");
+_Static_assert(sizeof(struct cosy_handle) == 64, "a handle is one cache line");
 _Static_assert(sizeof(((struct cosy_handle *)0)->timer_) == sizeof(struct cosy_timer), "handle has a timer");
 
 static struct cosy_timer *timer_of(struct cosy_handle *handle)
@@ -236,7 +237,8 @@ bool cosy_handle_cancel(cosy_handle *handle)
 {
     if (!handle)
         return false;
-    if (likely(handle->node_.flags == 0 && handle->node_.state == TIMED && handle->context_ == 0)) {
+    /* The flags never change; the state of an any-thread handle must not even be read beside them by a plain load. */
+    if (likely(handle->node_.flags == 0) && likely(state_of(handle) == TIMED) && likely(handle->context_ == 0)) {
         handle->node_.state = IDLE; /* the embedder's: nothing is counted, no context is held */
         return cosy_timers_cancel(handle->loop_->timers, timer_of(handle));
     }

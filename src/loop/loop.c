@@ -287,7 +287,6 @@ static void run_due_timers(struct cosy_loop *loop)
         if (loop->due_run + AHEAD < loop->due_count) {
             struct cosy_node_ *later = loop->due[loop->due_run + AHEAD];
             __builtin_prefetch(later, 1);
-            __builtin_prefetch((char *)later + 64, 1);
         }
         loop->due[loop->due_run] = NULL;
         if (node)
