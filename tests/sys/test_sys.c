@@ -1325,10 +1325,13 @@ START_TEST(milliseconds_are_rounded_up)
     cosy_sys_fail_nth(1, ENOSYS);
     for (int i = 0; i < 3; i++) {
         cosy_ns deadline = now_of(sys) + COSY_US(1500);
-        ck_assert_int_eq(sys->ops->wait(sys, deadline, events, EVENTS), 0);
+        do /* once, unless valgrind interrupts the call, as it does now and then */
+            ck_assert_int_eq(sys->ops->wait(sys, deadline, events, EVENTS), 0);
+        while (under_valgrind() && now_of(sys) < deadline);
         ck_assert_int_ge(now_of(sys), deadline);
     }
-    ck_assert_int_eq(cosy_sys_counted(), 4); /* asked for once, and then one call each */
+    if (!under_valgrind())
+        ck_assert_int_eq(cosy_sys_counted(), 4); /* asked for once, and then one call each */
     cosy_sys_fail_nth(0, 0);
     sys->ops->close(sys);
 }
