@@ -13,7 +13,6 @@
 #include "../base/heap.h"
 #include "stack.h"
 
-enum { GUARD_BYTES = 4096, GUARDED_FROM_CLASS = 4 };
 static const uint64_t paint = UINT64_C(0xc0571c0571c0571c);
 
 struct mark {
@@ -29,8 +28,8 @@ static __thread size_t mark_count, mark_room;
 static uint64_t *lowest_word(const struct cosy_task *task)
 {
     char *low = cosy_stack_low(task->stack);
-    bool guarded = low == task->stack && task->stack_class >= GUARDED_FROM_CLASS;
-    return (uint64_t *)(void *)(low + (guarded ? GUARD_BYTES : sizeof(uint64_t)));
+    bool guarded = low == task->stack && task->stack_class >= COSY_STACK_GUARDED_FROM;
+    return (uint64_t *)(void *)(low + (guarded ? COSY_STACK_GUARD_BYTES : sizeof(uint64_t)));
 }
 
 static uint64_t *top_word(const struct cosy_task *task)

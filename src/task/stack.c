@@ -23,7 +23,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-enum { CHUNK_BYTES = 4 << 20, PAGE = 4096, KEEP_WARM = 64, GUARDED_FROM_CLASS = 4, MPROTECT_BUDGET = 16384 };
+enum { CHUNK_BYTES = 4 << 20, PAGE = COSY_STACK_GUARD_BYTES, KEEP_WARM = 64, MPROTECT_BUDGET = 16384 };
 static const uint64_t canary = UINT64_C(0xc05f57ac0c0ffee5);
 
 struct cosy_stack_chunk {
@@ -169,7 +169,7 @@ static cosy_cold char *carve(struct cosy_stack_pool *pool, uint8_t stack_class)
     }
     char *low = chunk->low + chunk->used;
     chunk->used += each;
-    if (stack_class >= GUARDED_FROM_CLASS && guard(low))
+    if (stack_class >= COSY_STACK_GUARDED_FROM && guard(low))
         return low;
     place_canary(low);
     return low + 1;
@@ -214,7 +214,7 @@ static void cool(struct cosy_stack_pool *pool, size_t each, size_t until)
 
 void cosy_stacks_idle(void)
 {
-    for (uint8_t c = GUARDED_FROM_CLASS; c < COSY_STACK_CLASSES; c++) {
+    for (uint8_t c = COSY_STACK_GUARDED_FROM; c < COSY_STACK_CLASSES; c++) {
         struct cosy_stack_pool *pool = &cosy_stack_pools[c];
         size_t peak = pool->carved - pool->fewest, keep = peak / 4 > KEEP_WARM ? peak / 4 : KEEP_WARM;
         if (pool->fewest > pool->cold + 2 * keep)
