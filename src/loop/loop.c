@@ -44,6 +44,9 @@ static int open_parts(struct cosy_loop *loop, const struct cosy_loop_options *op
 {
     struct cosy_sys_config config = {.kind = kind_of(options->backend), .seed = options->seed, .spin = options->spin};
     int result = cosy_sys_open(&loop->sys, &config);
+    const char *named = getenv("COSY_BACKEND");
+    if (result == -EINVAL && config.kind == COSY_SYS_AUTO && named)
+        cosy_log(COSY_LOG_ERROR, "cosy: COSY_BACKEND names no backend: '%s'; it may be uring, epoll or sim", named);
     if (result < 0)
         return result;
     loop->now = loop->polled_at = loop->sys->ops->now(loop->sys);
