@@ -27,7 +27,16 @@ extern "C" {
     X(COSY_EIGNOREDCLOSE, 5010, "coroutine ignored close", "the coroutine suspended while it was being closed") \
     X(COSY_ESTOPPED, 5011, "loop stopped", "the loop stopped before the result was there")                     \
     X(COSY_EINTERRUPT, 5012, "KeyboardInterrupt", "interrupted by Ctrl-C")                                     \
-    X(COSY_EGENEXIT, 5013, "GeneratorExit", "the coroutine is being closed")
+    X(COSY_EGENEXIT, 5013, "GeneratorExit", "the coroutine is being closed")                                   \
+    X(COSY_ESTOPITER, 5014, "StopAsyncIteration", "the iteration has ended")                                   \
+    X(COSY_ENOTLOCKED, 5015, "RuntimeError: lock is not acquired", "the lock is not held")                     \
+    X(COSY_ETOOMANY, 5016, "ValueError: called too many times", "called more often than is balanced")          \
+    X(COSY_EBROKENBARRIER, 5017, "BrokenBarrierError", "the barrier is broken")                                \
+    X(COSY_EQUEUEEMPTY, 5018, "QueueEmpty", "the queue is empty")                                              \
+    X(COSY_EQUEUEFULL, 5019, "QueueFull", "the queue is full")                                                 \
+    X(COSY_EQUEUESHUTDOWN, 5020, "QueueShutDown", "the queue is shut down")                                    \
+    X(COSY_ELIMIT, 5021, "LimitOverrunError", "more than the limit allows")                                    \
+    X(COSY_ESHUTDOWN, 5022, "RuntimeError: after shutdown", "the pool or executor is shut down")
 
 enum {
 #define COSY_ERROR_ENUM_(name, number, title, text) name = number,
