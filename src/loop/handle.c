@@ -172,7 +172,7 @@ static int timed(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *ar
 static cosy_ns deadline_at(cosy_loop *loop, cosy_ns when)
 {
     if (unlikely(loop->skip > 0) && when <= loop->sys->ops->now(loop->sys))
-        loop->skip = 0;
+        cosy_loop_grant_turns(loop, 0);
     return when;
 }
 
@@ -180,7 +180,7 @@ static cosy_ns deadline_after(cosy_loop *loop, cosy_ns delay)
 {
     cosy_ns now = loop->sys->ops->now(loop->sys), when;
     if (delay <= 0) {
-        loop->skip = 0;
+        cosy_loop_grant_turns(loop, 0);
         return now;
     }
     return __builtin_add_overflow(now, delay, &when) ? COSY_NEVER : when;

@@ -67,13 +67,15 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
     if (!loop)
         return -ENOMEM;
     memset(loop, 0, sizeof *loop);
-    int result = open_parts(loop, options);
+    int result = cosy_ready_open(loop);
+    if (result == 0)
+        result = open_parts(loop, options);
     if (result < 0) {
+        cosy_ready_close(loop);
         cosy_heap_free(loop);
         return result;
     }
     loop->held = 1;
-    loop->tail = &loop->head;
     loop->marker.node.kind = COSY_NODE_MARKER;
     loop->slow_duration = COSY_MS(100);
     loop->debug = loop->watched = options->debug || environment_wants_debug();
@@ -146,8 +148,10 @@ void cosy_loop_free(cosy_loop *loop)
 
 void cosy_loop_release(struct cosy_loop *loop)
 {
-    if (--loop->held == 0)
-        cosy_heap_free(loop);
+    if (--loop->held > 0)
+        return;
+    cosy_ready_close(loop);
+    cosy_heap_free(loop);
 }
 
 cosy_loop *cosy_running_loop(void) { return cosy_thread_.loop; }
@@ -157,28 +161,6 @@ const char *cosy_loop_backend_name(const cosy_loop *loop) { return loop->closed 
 
 /* ---- one turn ---- */
 
-static bool take_back_due(struct cosy_loop *loop, struct cosy_node_ *node);
-
-bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node)
-{
-    if (take_back_due(loop, node))
-        return true;
-    if (cosy_ready_empty(loop))
-        return false;
-    for (struct cosy_node_ **place = &loop->head; ; place = &(*place)->next) {
-        bool last = loop->tail == &(*place)->next;
-        if (*place == node) {
-            if (last)
-                loop->tail = place;
-            else
-                *place = node->next;
-            return true;
-        }
-        if (last)
-            return false;
-    }
-}
-
 /* Decides with a count alone, or else with the clock, whether queued work may run before the kernel is asked again.
  * The stride doubles while strides are quick and shrinks when they are not, so heavy turns ask every time. */
 static bool may_skip_kernel(struct cosy_loop *loop)
@@ -186,7 +168,7 @@ static bool may_skip_kernel(struct cosy_loop *loop)
     if (cosy_ready_empty(loop) || loop->stopping || loop->poll_always)
         return false;
     if (loop->skip > 0) {
-        loop->skip--;
+        cosy_loop_grant_turns(loop, loop->skip - 1);
         cosy_inbox_drain(loop); /* other threads are heard in each turn: that takes a memory read */
         return true;
     }
@@ -200,7 +182,7 @@ static bool may_skip_kernel(struct cosy_loop *loop)
     if (loop->stride == 0 || now - loop->polled_at >= LOOK_AT_KERNEL_NS || cosy_inbox_pending(loop) ||
         cosy_timers_next(loop->timers) <= now || ops->peek(loop->sys))
         return false;
-    loop->skip = loop->stride;
+    cosy_loop_grant_turns(loop, loop->stride);
     return true;
 }
 
@@ -303,7 +285,7 @@ static void run_due_timers(struct cosy_loop *loop)
     }
 }
 
-static bool take_back_due(struct cosy_loop *loop, struct cosy_node_ *node)
+bool cosy_due_remove(struct cosy_loop *loop, struct cosy_node_ *node)
 {
     for (size_t i = loop->due_run; i < loop->due_count; i++)
         if (loop->due[i] == node) {
@@ -320,19 +302,11 @@ static uint64_t next_random(uint64_t *state)
     return *state ^= *state << 17;
 }
 
-static size_t ready_count(const struct cosy_loop *loop)
-{
-    size_t count = 0;
-    for (struct cosy_node_ *const *place = &loop->head; place != loop->tail; place = &(*place)->next)
-        count++;
-    return count;
-}
-
 /* Simulated kernel: tasks of one turn may run in any order in a correct program. Callbacks keep their places, and
  * without memory all do. */
 static void shuffle_tasks(struct cosy_loop *loop)
 {
-    size_t count = ready_count(loop);
+    size_t count = cosy_ready_count(loop);
     struct cosy_node_ **nodes = cosy_heap_alloc(count * sizeof(*nodes));
     if (!nodes)
         return;
@@ -352,32 +326,24 @@ static void shuffle_tasks(struct cosy_loop *loop)
     cosy_heap_free(nodes);
 }
 
-static void put_first(struct cosy_loop *loop, struct cosy_node_ *node)
-{
-    if (cosy_ready_empty(loop))
-        loop->tail = &node->next;
-    else
-        node->next = loop->head;
-    loop->head = node;
-}
-
 static int run_batch(struct cosy_loop *loop)
 {
     if (cosy_ready_empty(loop) && loop->due_count == 0)
         return 0;
+    cosy_ready_tidy(loop);
     if (unlikely(loop->shuffle))
         shuffle_tasks(loop);
-    loop->turns++;
+    loop->turns_granted++;
     cosy_ready_append(loop, &loop->marker.node);
     for (;;) {
-        struct cosy_node_ *node = cosy_ready_take(loop);
-        if (node == &loop->marker.node) {
-            if (loop->due_count == 0)
-                return 1;
-            put_first(loop, node); /* what runs may rely on it, and what they queue stands behind it */
-            run_due_timers(loop);
+        struct cosy_node_ *node = cosy_ready_head(loop);
+        if (node == &loop->marker.node && loop->due_count > 0) {
+            run_due_timers(loop); /* the marker stays: what runs may rely on it, and what they queue stands behind it */
             continue;
         }
+        loop->head++;
+        if (node == &loop->marker.node)
+            return 1;
         cosy_node_runners[node->kind](loop, node);
     }
 }
@@ -427,7 +393,7 @@ static void end_run(struct cosy_loop *loop)
 {
     loop->running = false;
     loop->stopping = false;
-    loop->skip = 0;
+    cosy_loop_grant_turns(loop, 0);
     cosy_thread_.loop = NULL;
 }
 
@@ -464,7 +430,7 @@ void cosy_loop_stop(cosy_loop *loop)
     if (!loop || loop->closed)
         return;
     loop->stopping = true;
-    loop->skip = 0;
+    cosy_loop_grant_turns(loop, 0);
 }
 
 int cosy_loop_fd(cosy_loop *loop)
@@ -529,7 +495,7 @@ void cosy_loop_set_slow_callback_duration(cosy_loop *loop, cosy_ns duration) { l
 void cosy_loop_get_stats(const cosy_loop *loop, struct cosy_loop_stats *ret_stats)
 {
     *ret_stats = (struct cosy_loop_stats){
-        .turns = loop->turns,
+        .turns = loop->turns_granted - loop->skip,
         .waits = loop->waits,
         .timers = loop->timers ? cosy_timers_count(loop->timers) : 0,
         .watchers = cosy_watchers_count(loop),

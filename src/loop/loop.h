@@ -1,13 +1,11 @@
 /* loop.h - the inside of a loop: what the floor of tasks shares with it.
  *
- * The ready queue is a singly linked list of nodes. A node is a callback, a task that can go on, or the loop's own
- * marker, which ends the batch of the running turn.
+ * The ready queue (ready.h) holds nodes. A node is a callback, a task that can go on, or the loop's own marker, which ends the batch of
+ * the running turn.
  *
  * Invariants
  *  - While a batch runs, the marker is on the queue; nodes before it belong to this turn, nodes after it to the next.
  *    Hence a task that parks may take its successor from the head without asking whether there is one.
- *  - *tail is where the next node's address goes: &head when the queue is empty. The last node's `next` is not
- *    defined.
  *  - A node is on the queue at most once.
  */
 #ifndef COSY_LOOP_LOOP_H
@@ -19,6 +17,7 @@
 #include <cosy/loop.h>
 
 #include "../sys/sys.h"
+#include "ready.h"
 #include "thread.h"
 #include "timers.h"
 
@@ -26,10 +25,12 @@ enum cosy_node_kind {
     COSY_NODE_MARKER,
     COSY_NODE_TASK,        /* goes on where it was switched away from */
     COSY_NODE_TASK_HOOKED, /* the same, but tools or debug mode watch: only the loop switches to it */
+    COSY_NODE_TASK_CANCELLED, /* goes on, but a cancel may meet it there: only the loop switches to it */
     COSY_NODE_TASK_NEW,    /* has not begun: owns no stack yet */
     COSY_NODE_HANDLE,   /* a callback */
     COSY_NODE_WAKE,     /* a fired timer of the task floor */
     COSY_NODE_NOTIFY,   /* a future's done callback */
+    COSY_NODE_JOINT,    /* the ready queue's own: it goes on elsewhere (ready.h). Never runs */
     COSY_NODE_KINDS
 };
 
@@ -50,7 +51,7 @@ struct cosy_signals;
 
 struct cosy_loop {
     /* the ready queue and what each switch touches: one cache line */
-    struct cosy_node_ *head, **tail;
+    struct cosy_node_ **head, **tail, **stop; /* ready.h */
     struct cosy_stack_pointer marker;
     uint32_t since; /* the turn's clock in units of 2^20 ns, for "waiting since" */
     uint32_t skip;  /* turns that may begin without asking the kernel */
@@ -58,7 +59,8 @@ struct cosy_loop {
     uint8_t watched; /* each new task is to be looked at: debug mode, or origins are recorded */
     struct cosy_sys *sys;
 
-    uint64_t turns;
+    uint64_t turns_granted; /* turns made, and `skip` more */
+    struct cosy_ready_store ready;
     struct cosy_timers *timers;
     uint64_t waits;
     cosy_ns now;       /* as of the last look at the clock */
@@ -103,37 +105,53 @@ extern struct cosy_loop_hooks cosy_loop_hooks;
 
 static inline void cosy_ready_append(struct cosy_loop *loop, struct cosy_node_ *node)
 {
-    *loop->tail = node;
-    loop->tail = &node->next;
+    struct cosy_node_ **place = loop->tail;
+    *place = node;
+    loop->tail = place + 1;
+    if (unlikely(place + 1 == loop->stop))
+        cosy_ready_make_room(loop);
 }
 
-static inline bool cosy_ready_empty(const struct cosy_loop *loop) { return loop->tail == &loop->head; }
+static inline bool cosy_ready_empty(const struct cosy_loop *loop)
+{
+    return loop->head == loop->tail || (*loop->head == &loop->ready.joint && cosy_ready_nothing_from(loop, loop->head));
+}
+
+/* The head of a queue that is not empty, left there. */
+static inline struct cosy_node_ *cosy_ready_head(struct cosy_loop *loop)
+{
+    while (unlikely(*loop->head == &loop->ready.joint))
+        cosy_ready_follow(loop);
+    return *loop->head;
+}
 
 /* Takes the head of a queue that is not empty. */
 static inline struct cosy_node_ *cosy_ready_take(struct cosy_loop *loop)
 {
-    struct cosy_node_ *node = loop->head;
-    if (loop->tail == &node->next)
-        loop->tail = &loop->head;
-    else
-        loop->head = node->next;
+    struct cosy_node_ *node = cosy_ready_head(loop);
+    loop->head++;
     return node;
 }
 
-/* Takes a given node off the queue, wherever it stands: O(queue). False when it is not on it. */
-bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node);
+static inline void cosy_loop_grant_turns(struct cosy_loop *loop, uint32_t skip)
+{
+    loop->turns_granted += (uint64_t)skip - loop->skip;
+    loop->skip = skip;
+}
 
-/* Begins the next turn without the loop's stack, when the kernel need not be asked yet and other work is queued. */
+/* Begins the next turn without the loop's stack, when the kernel need not be asked yet and other work is queued. The marker is the head. */
 static inline bool cosy_loop_next_turn(struct cosy_loop *loop)
 {
-    if (loop->skip == 0 || loop->tail == &loop->marker.node.next)
+    if (loop->skip == 0 || cosy_ready_nothing_from(loop, loop->head + 1))
         return false;
     loop->skip--;
-    loop->turns++;
-    loop->head = loop->marker.node.next;
+    loop->head++;
     cosy_ready_append(loop, &loop->marker.node);
     return true;
 }
+
+/* Takes a due timer back that has not run in this turn yet. False when it is none. */
+bool cosy_due_remove(struct cosy_loop *loop, struct cosy_node_ *node);
 
 /* The loop's memory outlives cosy_loop_free while something holds it. */
 static inline void cosy_loop_hold(struct cosy_loop *loop) { loop->held++; }

@@ -19,15 +19,13 @@
 /* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 /* What arch/yield_*.S knows of these structs. */
 _Static_assert(offsetof(struct cosy_thread, current) == 0, "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_task, future.node.next) == 0 && offsetof(struct cosy_task, future.node.kind) == 8 &&
-                   offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
-                   offsetof(struct cosy_task, future.loop) == 24,
+_Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 && offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16,
                "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 &&
-                   offsetof(struct cosy_loop, skip) == 44 && offsetof(struct cosy_loop, turns) == 64,
+_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 && offsetof(struct cosy_loop, stop) == 16 &&
+                   offsetof(struct cosy_loop, skip) == 52,
                "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_thread, making) == 24, "known to yield_*.S");
-_Static_assert(COSY_NODE_TASK == 1 && FLAG_MUST_CANCEL == 1 && FLAGS_SLOW_PARK == 7 && ECANCELED == 125, "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_thread, loop) == 8 && offsetof(struct cosy_thread, making) == 24, "known to yield_*.S");
+_Static_assert(COSY_NODE_TASK == 1 && COSY_NODE_MARKER == 0 && FLAGS_SLOW_PARK == 7, "known to yield_*.S");
 
 enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
 
@@ -40,6 +38,7 @@ static __thread struct eager *eager_now __attribute__((tls_model("initial-exec")
 
 cosy_hidden int cosy_yield_slowly(void);
 cosy_hidden int cosy_yield_queued(struct cosy_task *me);
+cosy_hidden int cosy_yield_crowded(struct cosy_task *me);
 
 static inline struct cosy_task *task_of(struct cosy_node_ *node) { return (struct cosy_task *)(void *)node; }
 
@@ -176,16 +175,16 @@ void cosy_task_finish(struct cosy_task *task, int64_t outcome) { finish(task, ou
 static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t stack_class)
 {
     for (;;) {
-        struct cosy_node_ *node = loop->head;
+        struct cosy_node_ *node = cosy_ready_head(loop);
         if (node->kind == COSY_NODE_TASK) {
-            loop->head = node->next;
+            loop->head++;
             cosy_stack_give(stack, stack_class);
             cosy_thread_.current = task_of(node);
             cosy_switch_jump(task_of(node)->future.sp);
         }
         if (node->kind == COSY_NODE_TASK_NEW && task_of(node)->stack_class == stack_class &&
             !(node->flags & (FLAG_MUST_CANCEL | FLAG_HOOKED))) {
-            loop->head = node->next;
+            loop->head++;
             cosy_thread_.current = task_of(node);
             begin_on(task_of(node), stack);
             return task_of(node);
@@ -266,10 +265,10 @@ __attribute__((hot)) static void *task_main(void *arg)
         char *stack = me->stack;
         struct cosy_loop *loop = me->future.loop;
         if (finish_plainly(me, outcome, stack, COSY_HEAD_BEGUN)) {
-            struct cosy_task *next = task_of(loop->head);
+            struct cosy_task *next = task_of(*loop->head);
             uint8_t stack_class = me->stack_class;
             if (likely(*cosy_head(next) == COSY_HEAD_NEW) && likely(next->stack_class == stack_class)) {
-                loop->head = next->future.node.next;
+                loop->head++;
                 cosy_thread_.current = me = next;
                 me->future.sp = me->start;
                 me->stack = stack;
@@ -291,53 +290,47 @@ __attribute__((hot)) static void *task_main(void *arg)
 
 /* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. What needs more than a few
  * words of stack (mapping new stacks, ending tasks that cannot begin) is left to the loop: this stack may be a tiny one. */
-static __attribute__((noinline)) void switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
+static __attribute__((noinline)) int switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
 {
     for (;;) {
-        struct cosy_node_ *node = loop->head;
+        struct cosy_node_ *node = cosy_ready_head(loop);
         if (node->kind == COSY_NODE_TASK) {
-            loop->head = node->next;
+            loop->head++;
             cosy_thread_.current = task_of(node);
             /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
-            if (task_of(node) != me)
-                cosy_switch(&me->future.sp, task_of(node)->future.sp);
-            return;
+            return task_of(node) == me ? 0 : cosy_switch(&me->future.sp, task_of(node)->future.sp);
         }
         if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
-            loop->head = node->next;
+            loop->head++;
             cosy_thread_.current = task;
-            cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
-            return;
+            return cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
         }
         if (node->kind == COSY_NODE_MARKER && cosy_loop_next_turn(loop))
             continue;
         cosy_thread_.current = NULL;
-        cosy_switch(&me->future.sp, loop->marker.sp);
-        return;
+        return cosy_switch(&me->future.sp, loop->marker.sp);
     }
 }
 
-static inline void switch_away(struct cosy_task *me)
+/* Returns what the one who lets the task go on tells: 0, or -ECANCELED for a cancel that came while it was queued. */
+static inline int switch_away(struct cosy_task *me)
 {
-    struct cosy_loop *loop = me->future.loop;
-    struct cosy_node_ *node = loop->head;
-    if (likely(node->kind == COSY_NODE_TASK)) {
-        loop->head = node->next;
-        cosy_thread_.current = task_of(node);
-        cosy_switch(&me->future.sp, task_of(node)->future.sp);
-    } else
-        switch_away_slowly(me, loop);
+    struct cosy_loop *loop = cosy_thread_.loop; /* not by way of the task: each switch would wait for the one before */
+    struct cosy_node_ *node = *loop->head;
+    if (unlikely(node->kind != COSY_NODE_TASK))
+        return switch_away_slowly(me, loop);
+    loop->head++;
+    cosy_thread_.current = task_of(node);
+    return cosy_switch(&me->future.sp, task_of(node)->future.sp);
 }
 
-static cosy_cold void switch_away_with_all(struct cosy_task *me)
+static cosy_cold int switch_away_with_all(struct cosy_task *me)
 {
     struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
     bool hooked = me->future.node.flags & FLAG_HOOKED;
-    if (!eager && !hooked) {
-        switch_away(me);
-        return;
-    }
+    if (!eager && !hooked)
+        return switch_away(me);
     struct cosy_task *to = eager ? eager->parent : NULL;
     if (eager) {
         eager_now = eager->outer;
@@ -346,26 +339,29 @@ static cosy_cold void switch_away_with_all(struct cosy_task *me)
     cosy_thread_.current = to;
     if (hooked)
         cosy_hook_leave(me, to, false);
-    cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
+    int told = cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
     if (hooked)
         cosy_hook_arrived(me);
+    return told;
 }
 
-/* Calls in the making (capture.h) stay with the task that makes them. */
-static cosy_cold void switch_away_watched(struct cosy_task *me)
+/* Whether a cancel is to be delivered to a task that goes on: -ECANCELED once, or 0. */
+static cosy_cold int take_cancel(struct cosy_task *task)
+{
+    if (!(task->future.node.flags & FLAG_MUST_CANCEL))
+        return 0;
+    task->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    return -ECANCELED;
+}
+
+/* Calls in the making (capture.h) stay with the task that makes them. A cancel that came before, while the task ran, is still there. */
+static cosy_cold int switch_away_watched(struct cosy_task *me)
 {
     struct cosy_task *making = cosy_thread_.making;
     cosy_thread_.making = NULL;
-    switch_away_with_all(me);
+    int told = switch_away_with_all(me);
     cosy_thread_.making = making;
-}
-
-static inline int64_t arrived(struct cosy_task *me, int64_t value)
-{
-    if (likely(!(me->future.node.flags & FLAG_MUST_CANCEL)))
-        return value;
-    me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
-    return -ECANCELED;
+    return told ? told : take_cancel(me);
 }
 
 /* A cancel that came while the task ran meets its next wait here. */
@@ -378,25 +374,27 @@ static cosy_cold void cancel_this_wait(struct cosy_task *me, struct cosy_wait *w
 
 int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
 {
+    int told;
     me->wait = wait;
     me->since = me->future.loop->since;
     if (likely(!(me->future.node.flags & FLAGS_SLOW_PARK)) && likely(!cosy_thread_.making))
-        switch_away(me);
+        told = switch_away(me);
     else {
         if (me->future.node.flags & FLAG_MUST_CANCEL)
             cancel_this_wait(me, wait);
-        switch_away_watched(me);
+        told = switch_away_watched(me);
     }
-    return arrived(me, me->future.result);
+    return unlikely(told) ? told : me->future.result;
 }
 
 int64_t cosy_park_queued(struct cosy_task *me)
 {
+    int told;
     if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK) || unlikely(cosy_thread_.making != NULL))
-        switch_away_watched(me);
+        told = switch_away_watched(me);
     else
-        switch_away(me);
-    return arrived(me, me->future.result);
+        told = switch_away(me);
+    return unlikely(told) ? told : me->future.result;
 }
 
 /* cosy_yield in assembly (arch/yield_*.S) takes the plain case; all others come here. */
@@ -414,6 +412,13 @@ int cosy_yield_queued(struct cosy_task *me)
 {
     me->future.result = 0;
     return (int)cosy_park_queued(me);
+}
+
+/* The same when it was queued in the last free slot. */
+int cosy_yield_crowded(struct cosy_task *me)
+{
+    cosy_ready_make_room(me->future.loop);
+    return cosy_yield_queued(me);
 }
 
 int cosy_timed_wait_arm(struct cosy_loop *loop, struct cosy_timed_wait *wait, cosy_ns when)
@@ -449,7 +454,7 @@ static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task,
     if (fresh)
         cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
     else
-        cosy_switch(&loop->marker.sp, task->future.sp);
+        cosy_switch_telling(&loop->marker.sp, task->future.sp, take_cancel(task));
     cosy_hook_arrived(NULL);
     if (start && loop->debug) {
         cosy_ns took = cosy_loop_step_clock(loop) - start;
@@ -469,6 +474,13 @@ static void run_task(struct cosy_loop *loop, struct cosy_node_ *node)
 {
     cosy_thread_.current = task_of(node);
     cosy_switch(&loop->marker.sp, task_of(node)->future.sp);
+}
+
+static void run_cancelled_task(struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    node->kind = COSY_NODE_TASK;
+    cosy_thread_.current = task_of(node);
+    cosy_switch_telling(&loop->marker.sp, task_of(node)->future.sp, take_cancel(task_of(node)));
 }
 
 static void run_hooked_task(struct cosy_loop *loop, struct cosy_node_ *node) { run_hooked(loop, task_of(node), false); }
@@ -567,6 +579,7 @@ static uintptr_t *context_of_task(struct cosy_task *task) { return &task->contex
 __attribute__((constructor)) static void join_the_loop_floor(void)
 {
     cosy_node_runners[COSY_NODE_TASK] = run_task;
+    cosy_node_runners[COSY_NODE_TASK_CANCELLED] = run_cancelled_task;
     cosy_node_runners[COSY_NODE_TASK_HOOKED] = run_hooked_task;
     cosy_node_runners[COSY_NODE_TASK_NEW] = run_new_task;
     cosy_node_runners[COSY_NODE_WAKE] = run_wake;

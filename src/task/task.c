@@ -251,6 +251,8 @@ bool cosy_task_cancel_with(cosy_task *task, const char *reason)
     struct cosy_wait *wait = task->wait;
     if (!wait || task == cosy_task_here()) {
         task->future.node.flags |= FLAG_MUST_CANCEL;
+        if (task != cosy_task_here() && task->future.node.kind == COSY_NODE_TASK)
+            task->future.node.kind = COSY_NODE_TASK_CANCELLED; /* queued: whoever lets it go on must look */
         return true;
     }
     if (!wait->kind->cancel || !pass_cancel_on(task, wait))

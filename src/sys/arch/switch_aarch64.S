@@ -81,17 +81,29 @@
 \name:
 	.endm
 
-	function cosy_switch
-	.cfi_startproc
-	hint	#34			/* bti c */
+	.macro	switch told
 	save_registers
 	mov	x9, sp
 	str	x9, [x0]
+	mov	w0, \told
 	mov	sp, x1			/* the same layout on the other stack: what the unwinder knows stays true */
 	load_registers
 	ret
+	.endm
+
+	function cosy_switch
+	.cfi_startproc
+	hint	#34			/* bti c */
+	switch	wzr
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
+
+	function cosy_switch_telling
+	.cfi_startproc
+	hint	#34
+	switch	w2
+	.cfi_endproc
+	.size	cosy_switch_telling, .-cosy_switch_telling
 
 	function cosy_switch_jump
 	.cfi_startproc
@@ -99,6 +111,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
+	mov	w0, wzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_jump, .-cosy_switch_jump
@@ -123,6 +136,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
+	mov	w0, wzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_start, .-cosy_switch_start

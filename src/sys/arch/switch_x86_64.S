@@ -51,9 +51,7 @@
 \name:
 	.endm
 
-	function cosy_switch
-	.cfi_startproc
-	endbr64
+	.macro	switch
 	save_registers
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp		/* the same layout on the other stack: what the unwinder knows stays true */
@@ -62,8 +60,23 @@
 	leaq	56(%rsp), %rsp
 	popped_to_rcx
 	jmp	*%rcx
+	.endm
+
+	function cosy_switch
+	.cfi_startproc
+	endbr64
+	xorl	%eax, %eax
+	switch
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
+
+	function cosy_switch_telling
+	.cfi_startproc
+	endbr64
+	movl	%edx, %eax
+	switch
+	.cfi_endproc
+	.size	cosy_switch_telling, .-cosy_switch_telling
 
 	function cosy_switch_jump
 	.cfi_startproc
@@ -78,6 +91,7 @@
 	.cfi_offset r14, -48
 	.cfi_offset r15, -56
 	load_registers
+	xorl	%eax, %eax
 	movq	48(%rsp), %rcx
 	leaq	56(%rsp), %rsp
 	popped_to_rcx
@@ -111,6 +125,7 @@
 	.cfi_offset r14, -48
 	.cfi_offset r15, -56
 	load_registers
+	xorl	%eax, %eax
 	leaq	48(%rsp), %rsp
 	.cfi_def_cfa rsp, 8
 	.cfi_same_value rbp
