@@ -104,7 +104,7 @@ static inline int64_t cosy_capture_call(struct cosy_task *object, void *start)
     if (likely(!(flags & (FLAG_CAPTURE | FLAG_BLOCK | FLAG_ARGS))))
         value = ((int64_t(*)(void))(uintptr_t)start)();
     else if (likely(flags & FLAG_ARGS)) {
-        object->future.node.flags = (uint16_t)(flags & ~FLAG_ARGS);
+        *cosy_head(object) &= ~((uint64_t)FLAG_ARGS << 16); /* as a word: it is soon read as one, and would wait for a part */
         value = cosy_capture_replay_inline(object, start);
     } else
         value = cosy_capture_call_captured(object, start);
