@@ -184,7 +184,147 @@ async def wake_asleep(row, size):
     return spent / size / 1e3, "us"
 
 
+async def messages(size, queue):
+    async def send(n):
+        for i in range(n):
+            await queue.put(i)
+
+    sender = asyncio.create_task(send(size // 10 + size))
+    for _ in range(size // 10):
+        await queue.get()
+    start = cpu_ns()
+    for _ in range(size):
+        await queue.get()
+    await sender
+    return (cpu_ns() - start) / size, "ns"
+
+
+async def handover(row, size):
+    return await messages(size, asyncio.Queue(1))  # there is none without a place
+
+
+async def queue1024(row, size):
+    return await messages(size, asyncio.Queue(1024))
+
+
+async def repeat(size, each, body):
+    for _ in range(size // each // 10 + 1):
+        await body()
+    start = cpu_ns()
+    for _ in range(size // each):
+        await body()
+    return (cpu_ns() - start) / (size // each * each), "ns"
+
+
+async def gather1000(row, size):
+    async def body():
+        await asyncio.gather(*[empty() for _ in range(1000)])
+
+    return await repeat(size, 1000, body)
+
+
+async def group1000(row, size):
+    async def body():
+        async with asyncio.TaskGroup() as group:
+            for _ in range(1000):
+                group.create_task(empty())
+
+    return await repeat(size, 1000, body)
+
+
+async def guarded(row, size):
+    guard = asyncio.Lock() if row == "lock" else asyncio.Semaphore(10)
+    start = cpu_ns()
+    for _ in range(size):
+        await guard.acquire()
+        guard.release()
+    return (cpu_ns() - start) / size, "ns"
+
+
+async def event(row, size):
+    gate = asyncio.Event()
+    gate.set()
+    start = cpu_ns()
+    for _ in range(size):
+        await gate.wait()
+    return (cpu_ns() - start) / size, "ns"
+
+
+async def guarded1000(row, size):
+    guard = asyncio.Lock() if row == "lock1000" else asyncio.Semaphore(10)
+
+    async def use(rounds):
+        for _ in range(rounds):
+            async with guard:
+                await asyncio.sleep(0)
+
+    start = cpu_ns()
+    await asyncio.gather(*[use(size // 1000) for _ in range(1000)])
+    return (cpu_ns() - start) / (size // 1000 * 1000), "ns"
+
+
+async def event1000(row, size):
+    async def body():
+        gate = asyncio.Event()
+        tasks = [asyncio.create_task(gate.wait()) for _ in range(1000)]
+        await asyncio.sleep(0)
+        gate.set()
+        for task in tasks:
+            await task
+
+    return await repeat(size, 1000, body)
+
+
+async def generator(row, size):
+    async def numbers(n):
+        for i in range(n):
+            yield i
+
+    start = cpu_ns()
+    async for _ in numbers(size):
+        pass
+    return (cpu_ns() - start) / size, "ns"
+
+
+async def job(row, size):
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, int)
+    start = time.monotonic_ns()
+    for _ in range(size):
+        await loop.run_in_executor(None, int)
+    return (time.monotonic_ns() - start) / size / 1e3, "us"
+
+
+async def threadsafe4(row, size):
+    loop = asyncio.get_running_loop()
+    done, left = loop.create_future(), size // 4 * 4
+
+    def call():
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done.set_result(None)
+
+    def post():
+        for _ in range(size // 4):
+            loop.call_soon_threadsafe(call)
+
+    start = time.monotonic_ns()
+    threads = [threading.Thread(target=post) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    await done
+    spent = time.monotonic_ns() - start
+    for thread in threads:
+        thread.join()
+    return spent / (size // 4 * 4), "ns"
+
+
 ROWS = {
+    "handover": handover, "queue1024": queue1024, "gather1000": gather1000, "group1000": group1000,
+    "lock": guarded, "semaphore": guarded, "event": event,
+    "lock1000": guarded1000, "semaphore1000": guarded1000, "event1000": event1000,
+    "generator": generator, "job": job, "threadsafe4": threadsafe4,
     "switch2": switch, "switch1000": switch, "spawn": spawn, "skynet": skynet, "memory": memory,
     "timer_cancel": timer_cancel, "timer_fire": timer_fire, "wake_asleep": wake_asleep,
 }

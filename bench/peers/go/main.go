@@ -301,6 +301,8 @@ func main() {
 	}
 	if run, ok := rows[row]; ok {
 		run(row, size)
+	} else if run, ok := syncRows[row]; ok {
+		run(row, size)
 	} else {
 		fmt.Println(row, "n/a")
 	}

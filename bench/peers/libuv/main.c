@@ -140,6 +140,40 @@ static int wake_busy(const char *name, long size)
     return bench_print(name, wake(size, true), "ns");
 }
 
+/* ---- a job in the pool and back ---- */
+
+static long jobs_left;
+static uv_work_t work;
+
+static void do_nothing(uv_work_t *request)
+{
+    (void)request;
+}
+
+static void job_done(uv_work_t *request, int status)
+{
+    (void)status;
+    if (--jobs_left > 0)
+        uv_queue_work(request->loop, request, do_nothing, job_done);
+}
+
+static double run_jobs(uv_loop_t *loop, long size)
+{
+    jobs_left = size;
+    double start = bench_wall_ns();
+    uv_queue_work(loop, &work, do_nothing, job_done);
+    uv_run(loop, UV_RUN_DEFAULT);
+    return (bench_wall_ns() - start) / (double)size;
+}
+
+static int job(const char *name, long size)
+{
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    run_jobs(&loop, size / 10 + 1);
+    return bench_print(name, run_jobs(&loop, size) / 1e3, "us");
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_entry rows[] = {
@@ -147,6 +181,7 @@ int main(int argc, char **argv)
         {"timer_fire", timer_fire},
         {"wake_asleep", wake_asleep},
         {"wake_busy", wake_busy},
+        {"job", job},
     };
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }
