@@ -18,7 +18,10 @@
 #include "cosy/task.h"
 #include "cosy/trace.h"
 /* sync */
+#include "cosy/condition.h"
 #include "cosy/event.h"
+#include "cosy/lock.h"
+#include "cosy/semaphore.h"
 /* flow */
 #include "cosy/gather.h"
 #include "cosy/group.h"
