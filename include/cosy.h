@@ -18,6 +18,7 @@
 #include "cosy/task.h"
 #include "cosy/trace.h"
 /* sync */
+#include "cosy/barrier.h"
 #include "cosy/condition.h"
 #include "cosy/event.h"
 #include "cosy/lock.h"
