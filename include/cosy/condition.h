@@ -57,14 +57,17 @@ cosy_async int cosy_condition_wait(cosy_condition *condition);
  * Waits until an expression is true, which is computed with the lock held, first before any wait. 0, or what cosy_condition_wait failed with. */
 #define cosy_condition_wait_until(condition, expression)                                                       \
     COSY_WAIT_UNTIL_(condition, expression, COSY_CAT_(cosy_condition_, __COUNTER__))
-#define COSY_WAIT_UNTIL_(condition, expression, C)                                                             \
+#define COSY_WAIT_UNTIL_(what, expression, W)                                                                  \
     __extension__({                                                                                            \
-        struct cosy_condition *C = (condition);                                                                \
-        int C##_result = 0;                                                                                    \
-        while (!(expression) && (C##_result = cosy_condition_wait(C)) >= 0)                                    \
+        struct cosy_wait_until_ W = {(what), 0};                                                               \
+        while (!(expression) && (W.result = cosy_condition_wait(W.condition)) >= 0)                            \
             ;                                                                                                  \
-        C##_result;                                                                                            \
+        W.result;                                                                                              \
     })
+struct cosy_wait_until_ {
+    cosy_condition *condition;
+    int result;
+};
 
 /*     int cosy_condition_wait_for(cosy_condition *condition, predicate, args...);
  *
