@@ -187,72 +187,77 @@ cosy_async static int event_scenario(void)
     event = (cosy_event){0};
     cosy_try(with_cancels(event_worker, 2000, NULL));
     while (ended < WORKERS) { /* a set that is cleared at once still wakes */
+        struct cosy_event_statistics statistics;
         cosy_event_set(&event);
         cosy_event_clear(&event);
-        for (int i = 0; i < 2; i++)
-            cosy_try(cosy_yield());
-        cosy_try(cosy_sleep(5000));
-        struct cosy_event_statistics statistics;
         cosy_event_statistics(&event, &statistics);
-        holds(statistics.tasks_waiting == (size_t)(WORKERS - ended));
+        holds(statistics.tasks_waiting == 0);
+        cosy_try(cosy_sleep(5000));
+        cosy_event_statistics(&event, &statistics);
+        holds(statistics.tasks_waiting == (size_t)(WORKERS - ended)); /* all went on, and are here again */
     }
     return join();
 }
 
 SCHEDULE_TEST(an_event_wakes_all, event_scenario)
 
-/* ---- conditions: a bounded buffer of one lock and two conditions, each item notified once ---- */
+/* ---- conditions: a buffer of one item, one lock and two conditions, each item notified once ---- */
 
-enum { ROOM = 2, ITEMS = ROUNDS * (WORKERS / 2) };
+enum { ITEMS = ROUNDS * (WORKERS / 2) };
 static cosy_lock mutex;
-static cosy_condition not_full = COSY_CONDITION(&mutex), not_empty = COSY_CONDITION(&mutex);
-static int items, produced, consumed;
+static cosy_condition empty = COSY_CONDITION(&mutex), full = COSY_CONDITION(&mutex);
+static bool item;
+static int consumed;
 
-/* Waits with the lock, which is somebody else's meanwhile and ours again afterwards, cancelled or not. */
-cosy_async static void wait_inside(cosy_condition *condition)
+/* Waits with the lock, which is somebody else's meanwhile and ours again afterwards, cancelled or not. False:
+ * cancelled. */
+cosy_async static bool wait_inside(cosy_condition *condition)
 {
     inside--;
-    forget_cancel(cosy_condition_wait(condition));
+    bool woken = forget_cancel(cosy_condition_wait(condition));
     holds(cosy_lock_locked(&mutex));
     holds(inside++ == 0);
+    return woken;
 }
 
-cosy_async static void produce_one(void)
+cosy_async static bool produce_one(void)
 {
-    while (items == ROOM)
-        wait_inside(&not_full);
-    items++;
-    produced++;
-    holds(cosy_condition_notify(&not_empty, 1) == 0);
+    while (item)
+        wait_inside(&empty);
+    item = true;
+    holds(cosy_condition_notify(&full, 1) == 0);
+    return true;
 }
 
-/* Until all are consumed; the last one sends the others home. */
-cosy_async static void consume_one(void)
+/* A consumer but the first goes home when it is cancelled, and takes its notification along if that is not passed on:
+ * then the item is there, and everybody waits. The last item sends all home. */
+cosy_async static bool consume_one(bool steadfast)
 {
-    while (items == 0 && consumed < ITEMS)
-        wait_inside(&not_empty);
+    while (!item && consumed < ITEMS)
+        if (!wait_inside(&full) && !steadfast)
+            return false;
     if (consumed == ITEMS)
-        return;
-    items--;
+        return false;
+    item = false;
     if (++consumed == ITEMS)
-        holds(cosy_condition_notify_all(&not_empty) == 0);
-    holds(cosy_condition_notify(&not_full, 1) == 0);
+        holds(cosy_condition_notify_all(&full) == 0);
+    holds(cosy_condition_notify(&empty, 1) == 0);
+    return true;
 }
 
 cosy_async static int condition_worker(int number)
 {
     bool producer = number % 2;
     begun++;
-    for (int done = 0; producer ? done < ROUNDS : consumed < ITEMS;) {
+    for (int done = 0; !producer || done < ROUNDS;) {
         if (forget_cancel(cosy_lock_acquire(&mutex))) {
             holds(inside++ == 0);
-            dawdle(1000);
-            if (producer)
-                produce_one();
-            else
-                consume_one();
+            bool more = producer ? produce_one() : consume_one(number == 0);
+            dawdle(1000); /* while those that were notified want the lock */
             holds(--inside == 0);
             holds(cosy_lock_release(&mutex) == 0);
+            if (!more)
+                break;
             done++;
         }
         dawdle(1000);
@@ -263,10 +268,11 @@ cosy_async static int condition_worker(int number)
 
 cosy_async static int condition_scenario(void)
 {
-    items = produced = consumed = 0;
+    item = false;
+    consumed = 0;
     cosy_try(with_cancels(condition_worker, 2000, NULL));
     cosy_try(join());
-    holds(items == 0 && produced == ITEMS && consumed == ITEMS);
+    holds(!item && consumed == ITEMS);
     holds(!cosy_lock_locked(&mutex));
     return 0;
 }
