@@ -21,6 +21,7 @@
 #include "cosy/gather.h"
 #include "cosy/group.h"
 #include "cosy/runner.h"
+#include "cosy/scope.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
 

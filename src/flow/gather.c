@@ -70,7 +70,7 @@ static void gather_abandon(struct cosy_wait *wait)
 }
 
 static const struct cosy_wait_kind gather_kind = {
-    .verb = "gathers", .cancel = gather_cancel, .name = gather_name, .abandon = gather_abandon};
+    .verb = "gathers", .cancel = gather_cancel, .name = gather_name, .abandon = gather_abandon, .patient = true};
 
 /* Nothing more to wait for: all are done, or it failed and only handles are left. */
 static bool is_complete(const struct gathering *gathering)
