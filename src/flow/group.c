@@ -86,14 +86,19 @@ static void abandon(struct cosy_wait *wait)
 }
 
 /* The owner is woken by the cancel: the last child's end must not queue it a second time. */
+static const struct cosy_wait_kind cancelled_group_kind;
+
 static bool join_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     (void)task;
+    wait->kind = &cancelled_group_kind;
     group_of(wait)->waiting = false;
     return false;
 }
 
 static const struct cosy_wait_kind group_kind = {
+    .verb = "waits for its task group", .cancel = join_cancel, .abandon = abandon};
+static const struct cosy_wait_kind cancelled_group_kind = {
     .verb = "waits for its task group", .cancel = join_cancel, .abandon = abandon, .patient = true};
 
 cosy_task_group *cosy_task_group_open(void)
@@ -302,10 +307,10 @@ int cosy_task_group_close(cosy_task_group *group, int body)
     if (body < 0 && !group->aborting)
         abort_members(group);
     bool cancelled = end(group, body == -ECANCELED);
-    if (cancelled && !group->failures)
-        return -ECANCELED;
     if (body < 0 && body != -ECANCELED)
         note_failure(group, &group->body, NULL, body);
+    if (cancelled && !group->failures)
+        return -ECANCELED;
     struct failure *first = group->failures;
     if (!first)
         return 0;
@@ -439,9 +444,12 @@ static void leave_list(struct starting *starting)
     *link = starting->next;
 }
 
+static const struct cosy_wait_kind cancelled_start_kind;
+
 static bool start_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     (void)task;
+    wait->kind = &cancelled_start_kind;
     starting_of(wait)->waiting = false;
     return false;
 }
@@ -457,11 +465,13 @@ static struct cosy_future *start_future(struct cosy_wait *wait)
     return &starting_of(wait)->child->future;
 }
 
-static const struct cosy_wait_kind start_kind = {.verb = "waits for the start of",
-                                                 .cancel = start_cancel,
-                                                 .future = start_future,
-                                                 .abandon = start_abandon,
-                                                 .patient = true};
+static const struct cosy_wait_kind start_kind = {
+    .verb = "waits for the start of", .cancel = start_cancel, .future = start_future, .abandon = start_abandon};
+static const struct cosy_wait_kind cancelled_start_kind = {.verb = "waits for the start of",
+                                                           .cancel = start_cancel,
+                                                           .future = start_future,
+                                                           .abandon = start_abandon,
+                                                           .patient = true};
 
 int cosy_started(int64_t value)
 {
