@@ -30,6 +30,7 @@
 #include "cosy/race.h"
 #include "cosy/runner.h"
 #include "cosy/shield.h"
+#include "cosy/scope.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
 #include "cosy/wait.h"

@@ -351,6 +351,8 @@ static cosy_cold int take_cancel(struct cosy_task *task)
     if (!(task->future.node.flags & FLAG_MUST_CANCEL))
         return 0;
     task->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    if (task->scope)
+        cosy_cancel_hooks.delivered(task);
     return -ECANCELED;
 }
 
@@ -367,9 +369,13 @@ static cosy_cold int switch_away_watched(struct cosy_task *me)
 /* A cancel that came while the task ran meets its next wait here. */
 static cosy_cold void cancel_this_wait(struct cosy_task *me, struct cosy_wait *wait)
 {
+    if (wait->kind->patient && me->scope && cosy_cancel_hooks.repeats(me))
+        return; /* it was told already */
     me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
     if (!wait->kind->cancel || !wait->kind->cancel(wait, me))
         cosy_task_wake(me, -ECANCELED);
+    if (me->scope)
+        cosy_cancel_hooks.delivered(me);
 }
 
 int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
