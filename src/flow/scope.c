@@ -60,7 +60,7 @@ static void insist(struct cosy_task *task)
     cosy_scope *scope = task->cancels > 0 ? insisting(task) : NULL;
     if (!scope || task->future.node.flags & FLAG_MUST_CANCEL)
         return;
-    task->future.node.flags |= FLAG_MUST_CANCEL;
+    cosy_task_must_cancel(task);
     scope->repeats_ = true;
 }
 
@@ -161,7 +161,7 @@ static void ask(cosy_scope *scope)
     scope->asked_ = true;
     cosy_task_cancel_within(task, scope->by_deadline_ ? "the deadline of its scope" : "its scope was cancelled", scope);
     if (scope->sticky && insisting(task) == scope)
-        task->future.node.flags |= FLAG_MUST_CANCEL; /* with the wait that it ends now: it is used up there, and set again */
+        cosy_task_must_cancel(task); /* with the wait that it ends now: it is used up there, and set again */
 }
 
 bool cosy_scope_cancel(cosy_scope *scope)

@@ -255,9 +255,7 @@ static void deliver_here(struct cosy_task *task)
 {
     struct cosy_wait *wait = task->wait;
     if (!wait || task == cosy_task_here()) {
-        task->future.node.flags |= FLAG_MUST_CANCEL;
-        if (task != cosy_task_here() && task->future.node.kind == COSY_NODE_TASK)
-            task->future.node.kind = COSY_NODE_TASK_CANCELLED; /* queued: whoever lets it go on must look */
+        cosy_task_must_cancel(task);
         return;
     }
     task->in_cancel = CANCEL_PASSING_ON;

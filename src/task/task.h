@@ -112,6 +112,14 @@ struct cosy_extra {
     struct cosy_driver *driver;  /* tasks: the innermost coroutine that runs inside; driven coroutines: their own */
 };
 
+/* A cancel meets the task's next wait, or the one that it is about to return from: whoever lets a queued one go on must look then. */
+static inline void cosy_task_must_cancel(struct cosy_task *task)
+{
+    task->future.node.flags |= FLAG_MUST_CANCEL;
+    if (task != cosy_thread_.current && task->future.node.kind == COSY_NODE_TASK)
+        task->future.node.kind = COSY_NODE_TASK_CANCELLED;
+}
+
 /* ---- what a task waits for ---- */
 
 struct cosy_wait_kind {
