@@ -179,6 +179,7 @@ static void wait_in(cosy_loop **ret_loop, cosy_task **ret_task)
 static void *set_from_a_thread(void *arg)
 {
     (void)arg;
+    cosy_coro_close(cosy_call(give, 0)); /* a thread that had an object of the library's cleans up at its end */
     return (void *)(intptr_t)cosy_event_set(&event);
 }
 
