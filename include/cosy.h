@@ -20,6 +20,7 @@
 /* flow */
 #include "cosy/gather.h"
 #include "cosy/group.h"
+#include "cosy/rate.h"
 #include "cosy/runner.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
