@@ -18,6 +18,7 @@
 #include "cosy/task.h"
 #include "cosy/trace.h"
 /* flow */
+#include "cosy/capacity.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
 #include "cosy/rate.h"
