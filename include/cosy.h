@@ -22,6 +22,7 @@
 #include "cosy/gather.h"
 #include "cosy/group.h"
 #include "cosy/rate.h"
+#include "cosy/retry.h"
 #include "cosy/runner.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
