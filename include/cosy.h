@@ -21,6 +21,7 @@
 #include "cosy/capacity.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
+#include "cosy/pool.h"
 #include "cosy/rate.h"
 #include "cosy/retry.h"
 #include "cosy/runner.h"
