@@ -450,9 +450,25 @@ static int iterate_for_ever(cosy_future *never)
     return err;
 }
 
+static int ignore_the_cancel(cosy_future *never)
+{
+    (void)cosy_sleep(LONG);
+    return cosy_await(never);
+}
+
+static int leave_one_that_stays(cosy_future *never)
+{
+    cosy_coro *coros[] = {cosy_call(give, 1), cosy_call(ignore_the_cancel, never)};
+    int err = 0;
+    COSY_AS_COMPLETED(task, coros, 2, err)
+    break;
+    return err;
+}
+
 START_TEST(a_loop_closed_under_it)
 {
     close_under(iterate_for_ever);
+    close_under_after(leave_one_that_stays, 8);
 }
 END_TEST
 
