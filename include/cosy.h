@@ -17,6 +17,8 @@
 #include "cosy/future.h"
 #include "cosy/task.h"
 #include "cosy/trace.h"
+/* sync */
+#include "cosy/queue.h"
 /* flow */
 #include "cosy/gather.h"
 #include "cosy/group.h"
