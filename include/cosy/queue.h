@@ -240,22 +240,22 @@ struct cosy_queue_stats {
  *
  * A get or a put as a case of cosy_select. */
 #define COSY_GET(queue, ret_value) COSY_GET_(queue, COSY_CAT_(cosy_r_, __COUNTER__), ret_value)
-#define COSY_GET_(queue, R, ret_value)                                                                                 \
+#define COSY_GET_(Q, R, ret_value)                                                                                     \
     {                                                                                                                  \
-        .queue = &(queue)->core_, .slot = __extension__({                                                              \
-            COSY_ELEMENT_(queue) *R = (ret_value);                                                                     \
+        .queue = &(Q)->core_, .slot = __extension__({                                                                  \
+            COSY_ELEMENT_(Q) *R = (ret_value);                                                                         \
             R;                                                                                                         \
         }),                                                                                                            \
-        .size = sizeof *(queue)->type_                                                                                 \
+        .size = sizeof *(Q)->type_                                                                                     \
     }
 #define COSY_PUT(queue, ...) COSY_PUT_(queue, COSY_CAT_(cosy_v_, __COUNTER__), __VA_ARGS__)
-#define COSY_PUT_(queue, V, ...)                                                                                       \
+#define COSY_PUT_(Q, V, ...)                                                                                           \
     {                                                                                                                  \
-        .queue = &(queue)->core_, .slot = (COSY_ELEMENT_(queue)[1]){__extension__({                                    \
-            COSY_ELEMENT_(queue) V = __VA_ARGS__;                                                                      \
+        .queue = &(Q)->core_, .slot = (COSY_ELEMENT_(Q)[1]){__extension__({                                            \
+            COSY_ELEMENT_(Q) V = __VA_ARGS__;                                                                          \
             V;                                                                                                         \
         })},                                                                                                           \
-        .size = sizeof *(queue)->type_, .put = true                                                                    \
+        .size = sizeof *(Q)->type_, .put = true                                                                        \
     }
 
 /* ---- private: the paths that need no further thought, in the caller's code ---- */
