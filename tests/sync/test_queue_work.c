@@ -249,8 +249,8 @@ TASK_TEST(iteration_ends_when_the_queue_is_shut_down_and_empty)
         cosy_queue_init(&queue, .maxsize = maxsize);
         cosy_scoped(cosy_task) producer = cosy_create_task(put_and_shut, &queue, 5);
         int sum = 0, err = -1;
-        COSY_QUEUE_FOR(item, &queue, err)
-        sum += item;
+        COSY_QUEUE_FOR (item, &queue, err)
+            sum += item;
         ck_assert_int_eq(err, 0);
         ck_assert_int_eq(sum, 15);
         ck_assert_int_eq(cosy_await(producer), 0);
@@ -262,8 +262,7 @@ TASK_TEST(iteration_ends_when_the_queue_is_shut_down_and_empty)
 cosy_async static int iterate(int_queue *queue)
 {
     int err;
-    COSY_QUEUE_FOR(item, queue, err)
-    {
+    COSY_QUEUE_FOR (item, queue, err) {
         say("%d", item);
         if (item == 2)
             continue;
