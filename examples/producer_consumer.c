@@ -2,9 +2,9 @@
  *
  *     producer_consumer [-p PRODUCERS] [-c CONSUMERS] [--speed FACTOR]
  *
- * Each producer puts a few items, sleeping before each; each consumer sleeps, then gets one. The random numbers are
- * those of Python's random.seed(444). The program takes 40 seconds, or FACTOR times less; on the simulated clock it
- * takes none, and its output is the same every time: that of the Python program on such a clock.
+ * Each producer puts a few items, sleeping before each; each consumer sleeps, then gets one. The random numbers are those of
+ * Python's random.seed(444). The program takes 40 seconds, or FACTOR times less; on the simulated clock it takes
+ * none, and its output is the same every time: that of the Python program on such a clock.
  */
 #include <cosy.h>
 #include <getopt.h>
@@ -23,14 +23,8 @@ typedef COSY_QUEUE(struct item) item_queue;
 static struct mt19937 dice;
 static double speed = 1;
 
-static cosy_ns now(void)
-{
-    return cosy_loop_time(cosy_running_loop());
-}
-static double seconds_since(cosy_ns start)
-{
-    return (double)(now() - start) / COSY_S(1) * speed;
-}
+static cosy_ns now(void) { return cosy_loop_time(cosy_running_loop()); }
+static double seconds_since(cosy_ns start) { return (double)(now() - start) / COSY_S(1) * speed; }
 
 static struct item make_item(void)
 {

@@ -1,7 +1,7 @@
 /* queue_select.c - whichever of several queues comes first: `cosy_select`, as Go's select.
  *
- * A clerk serves two queues and stops when told to. Exactly one case is done, and its index returned; of several that
- * could be done the first in the order of the arguments is, so urgent letters are served before others.
+ * A clerk serves two queues and stops when told to. Exactly one case is done, and its index returned; of several that could
+ * be done the first in the order of the arguments is, so urgent letters are served before others.
  */
 #include <cosy.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ cosy_async static int clerk(struct office *office)
     for (;;) {
         struct letter letter;
         int hour, err = 0, which = -1;
-        COSY_TIMEOUT (err, COSY_MS(100)) {
+        COSY_TIMEOUT(err, COSY_MS(100)) {
             which = cosy_select(COSY_GET(&office->urgent, &letter), COSY_GET(&office->usual, &letter),
                                 COSY_GET(&office->closing, &hour));
             cosy_check(err, which);
@@ -61,10 +61,7 @@ cosy_async static int amain(void)
     return 0;
 }
 
-int main(void)
-{
-    return cosy_main(amain);
-}
+int main(void) { return cosy_main(amain); }
 
 /* Output:
  * urgent letter from Carol: the boat leaks
