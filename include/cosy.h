@@ -23,6 +23,7 @@
 #include "cosy/event.h"
 #include "cosy/lock.h"
 #include "cosy/semaphore.h"
+#include "cosy/queue.h"
 /* flow */
 #include "cosy/as_completed.h"
 #include "cosy/gather.h"
