@@ -18,10 +18,12 @@
 #include "cosy/task.h"
 #include "cosy/trace.h"
 /* flow */
+#include "cosy/agen.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
 #include "cosy/runner.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
+#include "cosy/with.h"
 
 #endif
