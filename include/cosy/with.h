@@ -47,7 +47,8 @@ extern "C" {
              {.manager_ = (object), .err_ = &(result), .func_ = __func__,                                      \
               .exit_ = COSY_WITH_EXIT_(name##_exit, object)};                                                  \
          cosy_with_opens_(&W) && cosy_with_entered_(&W, name##_enter((__typeof__(object))W.manager_));         \
-         cosy_with_close_(&W))
+         cosy_with_close_(&W))                                                                                 \
+        for (W.once_ = true; W.once_; W.once_ = false)
 /* Checked as a call would be: it takes this manager and an int, and returns an int. */
 #define COSY_WITH_EXIT_(fn, object)                                                                            \
     (__extension__({                                                                                           \
@@ -62,6 +63,7 @@ struct cosy_with_ {
     cosy_fn_ exit_;
     uint64_t tries_;
     int stage_; /* 0 new, 1 entered, 2 left */
+    bool once_;
 };
 static inline bool cosy_with_opens_(struct cosy_with_ *with) { return with->stage_ == 0; }
 bool cosy_with_entered_(struct cosy_with_ *with, int result);

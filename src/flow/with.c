@@ -1,7 +1,7 @@
 /* with.c - async with, and defer: what a block owes when it is left.
  *
- * The way out is told by where the call comes from: the end of the block, break and cosy_check reach the loop's step, all else the
- * clean-up handler. There the block's own outcome is known only to cosy_try, which noted it just before.
+ * The way out is told by where the call comes from: the end of the block, break and cosy_check leave the inner loop of COSY_WITH and reach
+ * the outer one's step, all else the clean-up handler. There the block's own outcome is known only to cosy_try, which noted it just before.
  */
 #include <cosy/with.h>
 
