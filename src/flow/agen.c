@@ -329,8 +329,10 @@ static cosy_cold int emit_in_closing(struct cosy_agen *gen)
         gen->closing = true;
         return -COSY_EGENEXIT;
     }
-    if (gen->ignored)
+    if (gen->ignored) {
+        cosy_guards_forget(cosy_stack_low(gen->inner.stack), cosy_stack_bytes(gen->inner.stack_class));
         body_ends(gen, 0);
+    }
     gen->ignored = true;
     return -COSY_EIGNOREDCLOSE;
 }

@@ -162,6 +162,16 @@ void cosy_guard_close(struct cosy_guard_ *guard)
         guard->next->place = guard->place;
 }
 
+void cosy_guards_forget(const char *low, size_t bytes)
+{
+    for (size_t i = 0; i < COUNT_OF(guards); i++)
+        for (struct cosy_guard_ *guard = guards[i], *next; guard; guard = next) {
+            next = guard->next;
+            if ((uintptr_t)guard->frame - (uintptr_t)low < bytes)
+                cosy_guard_close(guard);
+        }
+}
+
 /* Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
  * name is another. */
 int cosy_left_(const struct cosy_place_ *place, int code)

@@ -250,6 +250,7 @@ void cosy_error_inherit(int code, struct cosy_future *from);
 /* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. */
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
+void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
 /* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
 void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */
