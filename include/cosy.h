@@ -26,6 +26,7 @@
 #include "cosy/queue.h"
 /* flow */
 #include "cosy/as_completed.h"
+#include "cosy/agen.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
 #include "cosy/race.h"
@@ -39,5 +40,6 @@
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
 #include "cosy/wait.h"
+#include "cosy/with.h"
 
 #endif

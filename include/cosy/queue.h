@@ -86,16 +86,16 @@ typedef struct cosy_queue {
 #define COSY_QUEUE_INIT_(queue, Q, O, ...)                                                                             \
     __extension__({                                                                                                    \
         __auto_type Q = (queue);                                                                                       \
-        _Static_assert(_Alignof(COSY_ELEMENT_(Q)) <= 16, "cosy: elements of a queue are aligned to 16 bytes at most"); \
+        _Static_assert(_Alignof(COSY_QUEUE_ELEMENT_(Q)) <= 16, "cosy: elements of a queue are aligned to 16 bytes at most"); \
         const struct {                                                                                                 \
             ptrdiff_t maxsize;                                                                                         \
             bool lifo, unbuffered;                                                                                     \
-            int (*compare)(const COSY_ELEMENT_(Q) * a, const COSY_ELEMENT_(Q) * b);                                    \
+            int (*compare)(const COSY_QUEUE_ELEMENT_(Q) * a, const COSY_QUEUE_ELEMENT_(Q) * b);                                    \
         } O = {__VA_ARGS__};                                                                                           \
         cosy_queue_init_(&Q->core_, O.maxsize, O.lifo, O.unbuffered, (cosy_fn_)O.compare);                             \
     })
 int cosy_queue_init_(cosy_queue *queue, ptrdiff_t maxsize, bool lifo, bool unbuffered, cosy_fn_ compare);
-#define COSY_ELEMENT_(queue) __typeof__(*(queue)->type_)
+#define COSY_QUEUE_ELEMENT_(queue) __typeof__(*(queue)->type_)
 
 /*     void cosy_queue_destroy(COSY_QUEUE(T) *queue);
  *
@@ -125,7 +125,7 @@ void cosy_queue_destroy_(void *queue);
     COSY_QUEUE_PUT_(cosy_queue_put_, queue, COSY_CAT_(cosy_v_, __COUNTER__), __VA_ARGS__)
 #define COSY_QUEUE_PUT_(fn, queue, V, ...)                                                                             \
     __extension__({                                                                                                    \
-        COSY_ELEMENT_(queue) V = __VA_ARGS__;                                                                          \
+        COSY_QUEUE_ELEMENT_(queue) V = __VA_ARGS__;                                                                          \
         fn(&(queue)->core_, &V, sizeof V);                                                                             \
     })
 
@@ -137,7 +137,7 @@ void cosy_queue_destroy_(void *queue);
     COSY_QUEUE_GET_(cosy_queue_get_, queue, COSY_CAT_(cosy_r_, __COUNTER__), ret_value)
 #define COSY_QUEUE_GET_(fn, queue, R, ret_value)                                                                       \
     __extension__({                                                                                                    \
-        COSY_ELEMENT_(queue) *R = (ret_value);                                                                         \
+        COSY_QUEUE_ELEMENT_(queue) *R = (ret_value);                                                                         \
         fn(&(queue)->core_, R, sizeof *R);                                                                             \
     })
 
@@ -160,7 +160,7 @@ void cosy_queue_destroy_(void *queue);
  * Gets one value after the other into `item`, a variable of type T that it declares, until the queue is shut down and empty: then `err` (an
  * int variable) is 0. Otherwise it ends with the error of cosy_queue_get in `err`, or by break with 0. `queue` is evaluated each time. */
 #define COSY_QUEUE_FOR(item, queue, err)                                                                               \
-    for (COSY_ELEMENT_(queue) item; cosy_queue_more_(&(err), cosy_queue_get(queue, &item));)
+    for (COSY_QUEUE_ELEMENT_(queue) item; cosy_queue_more_(&(err), cosy_queue_get(queue, &item));)
 
 /* ---- work that is to be finished ---- */
 
@@ -195,7 +195,7 @@ void cosy_queue_destroy_(void *queue);
 #define cosy_queue_full(queue) cosy_queue_full_(&(queue)->core_)
 
 /* What goes on in a queue. */
-struct cosy_queue_stats {
+struct cosy_queue_statistics {
     size_t size;       /* elements that it holds */
     ptrdiff_t maxsize; /* as given; 0 or less: no limit */
     size_t getters;    /* tasks that wait to get */
@@ -205,10 +205,10 @@ struct cosy_queue_stats {
     bool shutdown;
 };
 
-/*     void cosy_queue_statistics(const COSY_QUEUE(T) *queue, struct cosy_queue_stats *ret_stats);
+/*     void cosy_queue_statistics(const COSY_QUEUE(T) *queue, struct cosy_queue_statistics *ret_statistics);
  *
  * Tells what goes on in a queue. A task that waits in cosy_select counts in each of its queues. Takes time with the number of waiting tasks. */
-#define cosy_queue_statistics(queue, ret_stats) cosy_queue_statistics_(&(queue)->core_, (ret_stats))
+#define cosy_queue_statistics(queue, ret_statistics) cosy_queue_statistics_(&(queue)->core_, (ret_statistics))
 
 /* ---- the first of several ---- */
 
@@ -243,7 +243,7 @@ struct cosy_queue_stats {
 #define COSY_GET_(Q, R, ret_value)                                                                                     \
     {                                                                                                                  \
         .queue = &(Q)->core_, .slot = __extension__({                                                                  \
-            COSY_ELEMENT_(Q) *R = (ret_value);                                                                         \
+            COSY_QUEUE_ELEMENT_(Q) *R = (ret_value);                                                                         \
             R;                                                                                                         \
         }),                                                                                                            \
         .size = sizeof *(Q)->type_                                                                                     \
@@ -251,8 +251,8 @@ struct cosy_queue_stats {
 #define COSY_PUT(queue, ...) COSY_PUT_(queue, COSY_CAT_(cosy_v_, __COUNTER__), __VA_ARGS__)
 #define COSY_PUT_(Q, V, ...)                                                                                           \
     {                                                                                                                  \
-        .queue = &(Q)->core_, .slot = (COSY_ELEMENT_(Q)[1]){__extension__({                                            \
-            COSY_ELEMENT_(Q) V = __VA_ARGS__;                                                                          \
+        .queue = &(Q)->core_, .slot = (COSY_QUEUE_ELEMENT_(Q)[1]){__extension__({                                            \
+            COSY_QUEUE_ELEMENT_(Q) V = __VA_ARGS__;                                                                          \
             V;                                                                                                         \
         })},                                                                                                           \
         .size = sizeof *(Q)->type_, .put = true                                                                        \
@@ -274,7 +274,7 @@ int cosy_queue_get_specially_(cosy_queue *queue, void *ret_value, size_t size);
 int cosy_queue_task_done_last_(cosy_queue *queue);
 cosy_async int cosy_queue_join_(cosy_queue *queue);
 int cosy_queue_shutdown_(cosy_queue *queue, bool immediate);
-void cosy_queue_statistics_(const cosy_queue *queue, struct cosy_queue_stats *ret_stats);
+void cosy_queue_statistics_(const cosy_queue *queue, struct cosy_queue_statistics *ret_statistics);
 
 #define COSY_INLINE_ static inline __attribute__((always_inline))
 

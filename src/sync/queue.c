@@ -430,10 +430,10 @@ bool cosy_queue_full_(const cosy_queue *queue)
     return queue->order_ == ORDER_UNBUFFERED || is_full(queue);
 }
 
-void cosy_queue_statistics_(const cosy_queue *queue, struct cosy_queue_stats *ret_stats)
+void cosy_queue_statistics_(const cosy_queue *queue, struct cosy_queue_statistics *ret_statistics)
 {
     cosy_queue *unchanged = (cosy_queue *)(uintptr_t)queue;
-    *ret_stats = (struct cosy_queue_stats){.size = queue->size_,
+    *ret_statistics = (struct cosy_queue_statistics){.size = queue->size_,
                                            .maxsize = queue->maxsize_,
                                            .getters = cosy_line_length(cosy_getters(unchanged)),
                                            .putters = cosy_line_length(cosy_putters(unchanged)),

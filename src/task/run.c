@@ -48,8 +48,10 @@ static struct cosy_stack_view *view_of(struct cosy_task *task)
 {
     if (!task)
         return cosy_view_of_thread();
-    return task->extra->driver ? &task->extra->driver->view : &task->extra->view;
+    return cosy_view_innermost(task->extra->driver ? &task->extra->driver->view : &task->extra->view);
 }
+
+struct cosy_stack_view *cosy_view_here(struct cosy_task *task) { return view_of(task); }
 
 void cosy_hook_task_begins(struct cosy_task *task)
 {
@@ -298,18 +300,18 @@ static __attribute__((noinline)) int switch_away_slowly(struct cosy_task *me, st
             loop->head++;
             cosy_thread_.current = task_of(node);
             /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
-            return task_of(node) == me ? 0 : cosy_switch(&me->future.sp, task_of(node)->future.sp);
+            return task_of(node) == me ? 0 : (int)cosy_switch(&me->future.sp, task_of(node)->future.sp);
         }
         if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
             loop->head++;
             cosy_thread_.current = task;
-            return cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+            return (int)cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
         }
         if (node->kind == COSY_NODE_MARKER && cosy_loop_next_turn(loop))
             continue;
         cosy_thread_.current = NULL;
-        return cosy_switch(&me->future.sp, loop->marker.sp);
+        return (int)cosy_switch(&me->future.sp, loop->marker.sp);
     }
 }
 
@@ -322,7 +324,7 @@ static inline int switch_away(struct cosy_task *me)
         return switch_away_slowly(me, loop);
     loop->head++;
     cosy_thread_.current = task_of(node);
-    return cosy_switch(&me->future.sp, task_of(node)->future.sp);
+    return (int)cosy_switch(&me->future.sp, task_of(node)->future.sp);
 }
 
 static cosy_cold int switch_away_with_all(struct cosy_task *me)
@@ -339,7 +341,7 @@ static cosy_cold int switch_away_with_all(struct cosy_task *me)
     cosy_thread_.current = to;
     if (hooked)
         cosy_hook_leave(me, to, false);
-    int told = cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
+    int told = (int)cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
     if (hooked)
         cosy_hook_arrived(me);
     return told;
@@ -460,7 +462,7 @@ static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task,
     if (fresh)
         cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
     else
-        cosy_switch_telling(&loop->marker.sp, task->future.sp, take_cancel(task));
+        cosy_switch_with(&loop->marker.sp, task->future.sp, take_cancel(task));
     cosy_hook_arrived(NULL);
     if (start && loop->debug) {
         cosy_ns took = cosy_loop_step_clock(loop) - start;
@@ -486,7 +488,7 @@ static void run_cancelled_task(struct cosy_loop *loop, struct cosy_node_ *node)
 {
     node->kind = COSY_NODE_TASK;
     cosy_thread_.current = task_of(node);
-    cosy_switch_telling(&loop->marker.sp, task_of(node)->future.sp, take_cancel(task_of(node)));
+    cosy_switch_with(&loop->marker.sp, task_of(node)->future.sp, take_cancel(task_of(node)));
 }
 
 static void run_hooked_task(struct cosy_loop *loop, struct cosy_node_ *node) { run_hooked(loop, task_of(node), false); }

@@ -53,9 +53,9 @@ __attribute__((unused)) static int value_of(int_queue *queue)
     return result < 0 ? result : value;
 }
 
-__attribute__((unused)) static struct cosy_queue_stats stats_of(int_queue *queue)
+__attribute__((unused)) static struct cosy_queue_statistics stats_of(int_queue *queue)
 {
-    struct cosy_queue_stats stats;
+    struct cosy_queue_statistics stats;
     cosy_queue_statistics(queue, &stats);
     return stats;
 }

@@ -94,7 +94,7 @@ TASK_TEST(statistics_tell_who_waits)
     cosy_scoped(cosy_task) putter = cosy_create_task(put_one, &queue, 7);
     cosy_scoped(cosy_task) joiner = cosy_create_task(join_it, &queue);
     let_all_run(1);
-    struct cosy_queue_stats stats = stats_of(&queue);
+    struct cosy_queue_statistics stats = stats_of(&queue);
     ck_assert_uint_eq(stats.size, 1);
     ck_assert_int_eq(stats.maxsize, 1);
     ck_assert_uint_eq(stats.getters, 0);

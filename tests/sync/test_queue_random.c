@@ -87,7 +87,7 @@ cosy_async static int take_steps(void)
 static void nobody_is_forgotten(void)
 {
     for (int i = 0; i < QUEUES; i++) {
-        struct cosy_queue_stats stats = stats_of(&world.queues[i]);
+        struct cosy_queue_statistics stats = stats_of(&world.queues[i]);
         ck_assert(stats.getters == 0 || stats.size == 0);
         ck_assert(stats.putters == 0 || cosy_queue_full(&world.queues[i]));
     }

@@ -1,4 +1,4 @@
-/* switch.h - changing stacks: four functions in assembly, one file per architecture.
+/* switch.h - changing stacks: five functions in assembly, one file per architecture.
  *
  * They are out of line on purpose: a compiler that sees the switch inside a function assumes that no other function of the
  * file ran meanwhile, and reads stale statics. They jump rather than return, because the processor predicts returns from the
@@ -10,16 +10,17 @@
 #ifndef COSY_SYS_ARCH_SWITCH_H
 #define COSY_SYS_ARCH_SWITCH_H
 
-/* Saves the running stack to *save and goes on where `load` was saved, where cosy_switch returns 0, or `told`. Returns when somebody
- * switches back, with what that one tells. */
-int cosy_switch(void **save, void *load);
-int cosy_switch_telling(void **save, void *load, int told);
+/* Saves the running stack to *save and goes on where `load` was saved: there the call returns 0, or (with) the value given. Returns
+ * when somebody switches back, with what that one gives. A function that does this last is left by a jump on both sides, so nothing is
+ * mispredicted. */
+long cosy_switch(void **save, void *load);
+long cosy_switch_with(void **save, void *load, long value);
 
 /* Saves the running stack to *save and calls entry(arg) on a new stack that ends at `top` (16-byte aligned, exclusive). When entry
  * returns, goes on where its result was saved; that stack must be the one that called cosy_switch_start. Result as cosy_switch. */
-int cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
+long cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
 
-/* Goes on where `load` was saved, and tells 0; the running stack is never resumed. */
+/* Goes on where `load` was saved, where the call returns 0; the running stack is never resumed. */
 _Noreturn void cosy_switch_jump(void *load);
 
 /* Calls fn(arg) on the stack that ends at `top`, and returns to the running one. fn must not switch. */

@@ -85,7 +85,7 @@
 	save_registers
 	mov	x9, sp
 	str	x9, [x0]
-	mov	w0, \told
+	mov	x0, \told
 	mov	sp, x1			/* the same layout on the other stack: what the unwinder knows stays true */
 	load_registers
 	ret
@@ -94,16 +94,17 @@
 	function cosy_switch
 	.cfi_startproc
 	hint	#34			/* bti c */
-	switch	wzr
+	switch	xzr
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-	function cosy_switch_telling
+/* The same, and x2 becomes the result of the call that goes on there. */
+	function cosy_switch_with
 	.cfi_startproc
 	hint	#34
-	switch	w2
+	switch	x2
 	.cfi_endproc
-	.size	cosy_switch_telling, .-cosy_switch_telling
+	.size	cosy_switch_with, .-cosy_switch_with
 
 	function cosy_switch_jump
 	.cfi_startproc
@@ -111,7 +112,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
-	mov	w0, wzr
+	mov	x0, xzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_jump, .-cosy_switch_jump
@@ -136,7 +137,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
-	mov	w0, wzr
+	mov	x0, xzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_start, .-cosy_switch_start
