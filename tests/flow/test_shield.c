@@ -66,7 +66,7 @@ TASK_TEST(a_cancelled_inner_one_cancels_the_outer) /* test_shield_cancel_inner *
 
 TASK_TEST(a_cancelled_wait_leaves_the_inner_one_running) /* test_shield_cancel_outer, test_shield_effect */
 {
-    cosy_scoped(cosy_task) inner = cosy_create_task(give_later, COSY_MS(1), 7);
+    cosy_scoped(cosy_task) inner = cosy_create_task(give_later, COSY_MS(10), 7);
     cosy_scoped(cosy_task) waiter = cosy_create_task(shield_task, inner);
     let_all_run(1);
     tree_tells("is shielded and awaits task");
@@ -86,7 +86,7 @@ TASK_TEST(a_cancelled_wait_leaves_the_inner_one_running) /* test_shield_cancel_o
 
 TASK_TEST(a_cancelled_outer_future_leaves_the_inner_one_running)
 {
-    cosy_scoped(cosy_task) inner = cosy_create_task(give_later, COSY_MS(1), 7);
+    cosy_scoped(cosy_task) inner = cosy_create_task(give_later, COSY_MS(10), 7);
     cosy_scoped(cosy_future) outer = cosy_shield_future(inner);
     cosy_scoped(cosy_task) waiter = cosy_create_task(await_future, outer);
     let_all_run(1);
@@ -138,16 +138,37 @@ static void count_reports(void)
     cosy_loop_set_exception_handler(loop_now(), count_report, NULL);
 }
 
+static cosy_future *gate;
+
+/* Fails when the gate opens: no clock decides when. */
+static int fail_at_the_gate(void)
+{
+    cosy_try(cosy_await(gate));
+    return cosy_fail(EIO, "as asked");
+}
+
+static cosy_task *start_failing(void)
+{
+    gate = cosy_future_new(NULL);
+    return cosy_create_task(fail_at_the_gate);
+}
+
+static void open_the_gate(void)
+{
+    cosy_future_set_result(gate, 0);
+    cosy_future_drop(gate);
+}
+
 TASK_TEST(an_error_after_a_cancelled_wait_is_reported)
 {
     count_reports();
-    cosy_scoped(cosy_task) inner = cosy_create_task(fail_later, COSY_MS(1), EIO);
+    cosy_scoped(cosy_task) inner = start_failing();
     cosy_scoped(cosy_task) waiter = cosy_create_task(shield_task, inner);
     let_all_run(1);
     cosy_task_cancel(waiter);
     ck_assert_int_eq(cosy_await(waiter), -ECANCELED);
-    ck_assert_int_eq(cosy_sleep(COSY_MS(2)), 0);
-    let_all_run(3);
+    open_the_gate();
+    let_all_run(5);
     ck_assert_int_eq(reports, 1); /* though the handle is still there */
     return 0;
 }
@@ -169,10 +190,10 @@ TASK_TEST(
 {
     count_reports();
     for (int shields = 1; shields <= 2; shields++) {
-        cosy_task *inner = cosy_create_task(fail_later, COSY_MS(1), EIO);
+        cosy_task *inner = start_failing();
         cancel_shields_of(inner, shields);
-        ck_assert_int_eq(cosy_sleep(COSY_MS(2)), 0);
-        let_all_run(3);
+        open_the_gate();
+        let_all_run(5);
         ck_assert_int_eq(reports, shields); /* though the handle is still there */
         cosy_task_drop(inner);
         ck_assert_int_eq(reports, shields);
@@ -183,10 +204,11 @@ TASK_TEST(
 TASK_TEST(an_error_that_somebody_else_gets_is_not_reported) /* asyncio reports it all the same */
 {
     count_reports();
-    cosy_scoped(cosy_task) inner = cosy_create_task(fail_later, COSY_MS(1), EIO);
+    cosy_scoped(cosy_task) inner = start_failing();
     cancel_shields_of(inner, 2);
+    open_the_gate();
     ck_assert_int_eq(cosy_await(inner), -EIO);
-    let_all_run(3);
+    let_all_run(5);
     ck_assert_int_eq(reports, 0);
     return 0;
 }
@@ -246,12 +268,12 @@ TASK_TEST(a_gather_in_a_shield_and_shields_in_a_gather) /* test_shield_gather, t
 
 TASK_TEST(a_limit_around_a_shield) /* test_wait_for_blocking with a shield: what runs long goes on */
 {
-    cosy_scoped(cosy_future) gate = cosy_future_new(NULL);
-    cosy_scoped(cosy_task) inner = cosy_create_task(await_future, gate);
+    cosy_scoped(cosy_future) inside = cosy_future_new(NULL);
+    cosy_scoped(cosy_task) inner = cosy_create_task(await_future, inside);
     cosy_scoped(cosy_future) outer = cosy_shield_future(inner);
     ck_assert_int_eq(cosy_wait_for(outer, COSY_MS(1)), -ETIMEDOUT);
     ck_assert_int_eq(cosy_wait_for(cosy_call(shield_task, inner), COSY_US(100)), -ETIMEDOUT);
-    cosy_future_set_result(gate, 7);
+    cosy_future_set_result(inside, 7);
     ck_assert_int_eq(cosy_await(inner), 7);
     return 0;
 }

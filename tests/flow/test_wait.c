@@ -125,8 +125,8 @@ TASK_TEST(the_limit_and_the_end_in_one_turn)
 
 TASK_TEST(a_cancel_ends_the_wait_alone) /* test_yield_wait_does_not_shield_cancel in spirit */
 {
-    cosy_scoped(cosy_task) a = cosy_create_task(give_later, COSY_MS(1), 1);
-    cosy_scoped(cosy_task) b = cosy_create_task(give_later, COSY_MS(1), 2);
+    cosy_scoped(cosy_task) a = cosy_create_task(give_later, COSY_MS(10), 1);
+    cosy_scoped(cosy_task) b = cosy_create_task(give_later, COSY_MS(10), 2);
     cosy_scoped(cosy_task) waiter = cosy_create_task(wait_for_two, COSY_ALL_COMPLETED, a, b);
     let_all_run(1);
     tree_tells("waits for all of 2 (2 to come)");
