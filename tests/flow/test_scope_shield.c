@@ -75,17 +75,17 @@ TASK_TEST(grace_bounds_the_shield)
     return 0;
 }
 
-static int cleans_up(cosy_ns takes)
+static int cleans_up(cosy_ns takes, cosy_ns grace)
 {
     int result = cosy_sleep(LONG);
-    (void)shielded_cleanup(takes, COSY_MS(1));
+    (void)shielded_cleanup(takes, grace);
     return result;
 }
 
 TASK_TEST(grace_bounds_the_cleanup_of_a_cancel_that_was_met) /* which comes again after it, once */
 {
     for (int slow = 0; slow < 2; slow++) {
-        cosy_scoped(cosy_task) task = cosy_create_task(cleans_up, slow ? LONG : COSY_US(10));
+        cosy_scoped(cosy_task) task = cosy_create_task(cleans_up, slow ? LONG : COSY_US(10), slow ? COSY_MS(1) : LONG);
         let_all_run(1);
         cosy_task_cancel(task);
         ck_assert_int_eq(cosy_await(task), -ECANCELED);
