@@ -56,7 +56,8 @@ TASK_TEST(spawned_children_are_members_like_others)
     ck_assert_uint_eq(cosy_task_group_errors(group, 0, &error, 1), 1);
     ck_assert_str_eq(error.task, "bad");
     ck_assert_str_eq(error.message, "as asked");
-    ck_assert_int_eq(cosy_task_group_spawn(group, give, 1), -COSY_EINVALIDSTATE); /* and the call is closed: LSan would tell */
+    ck_assert_int_eq(cosy_task_group_spawn(group, give, 1),
+                     -COSY_EINVALIDSTATE); /* and the call is closed: LSan would tell */
     ck_assert_int_eq(cosy_task_group_spawn(NULL, give, 1), cosy_task_group_wait(NULL));
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Tests of what a timeout says in each state, of a block up to a moment, and scenarios of CPython's test_waitfor.py that need a task which holds
- * out against cancels. */
+/* Tests of what a timeout says in each state, of a block up to a moment, and scenarios of CPython's test_waitfor.py
+ * that need a task which holds out against cancels. */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -10,8 +10,8 @@ static const char *refusal(cosy_timeout *timeout)
     return cosy_error_message(-COSY_EINVALIDSTATE);
 }
 
-/* test_timeout_not_entered, test_timeout_finished, test_timeout_expired, test_timeout_expiring, test_timeout_already_entered,
- * test_timeout_double_enter */
+/* test_timeout_not_entered, test_timeout_finished, test_timeout_expired, test_timeout_expiring,
+ * test_timeout_already_entered, test_timeout_double_enter */
 TASK_TEST(a_refusal_names_the_state)
 {
     cosy_timeout timeout = {0}, finished = {0};
@@ -27,22 +27,23 @@ TASK_TEST(a_refusal_names_the_state)
     ck_assert_int_eq(cosy_timeout_exit(&finished, 0), 0);
     ck_assert_str_eq(refusal(&finished), "a timeout that is finished cannot be rescheduled");
     ck_assert_int_eq(cosy_timeout_enter(&finished, 1), -COSY_EINVALIDSTATE);
-    ck_assert_str_eq(cosy_error_message(-COSY_EINVALIDSTATE), "a timeout can be entered only once; this one is finished");
+    ck_assert_str_eq(cosy_error_message(-COSY_EINVALIDSTATE),
+                     "a timeout can be entered only once; this one is finished");
     return 0;
 }
 
 TASK_TEST(a_block_up_to_a_moment)
 {
     int err = -EIO; /* of something before */
-    COSY_TIMEOUT_AT(err, COSY_NEVER)
+    COSY_TIMEOUT_AT (err, COSY_NEVER)
         ck_assert_int_eq(cosy_sleep(1), 0);
     ck_assert_int_eq(err, 0);
     cosy_ns when = now() + COSY_MS(1);
-    COSY_TIMEOUT_AT(err, when)
+    COSY_TIMEOUT_AT (err, when)
         cosy_check(err, cosy_sleep(LONG));
     ck_assert_int_eq(err, -ETIMEDOUT);
     ck_assert_int_ge(now(), when);
-    COSY_TIMEOUT_AT(err, now() - 1)
+    COSY_TIMEOUT_AT (err, now() - 1)
         cosy_check(err, cosy_yield());
     ck_assert_int_eq(err, -ETIMEDOUT);
     return 0;
@@ -64,7 +65,8 @@ static int wait_for_it(cosy_ns until, cosy_ns limit, bool *ret_exited)
     return cosy_wait_for(cosy_call(hold_out, until, ret_exited), limit);
 }
 
-TASK_TEST(what_holds_out_is_waited_for) /* test_asyncio_wait_for_cancelled, test_asyncio_wait_for_timeout, test_wait_for_cancel_suppressed */
+TASK_TEST(what_holds_out_is_waited_for) /* test_asyncio_wait_for_cancelled, test_asyncio_wait_for_timeout,
+                                           test_wait_for_cancel_suppressed */
 {
     bool exited = false;
     cosy_scoped(cosy_task) waiter = cosy_create_task(wait_for_it, now() + COSY_MS(2), LONG, &exited);
