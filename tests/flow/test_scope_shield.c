@@ -382,9 +382,7 @@ static int one_story(int after, int what, bool sticky)
     bool begun = story.inner.state_ != 0; /* or cancelled before its first step */
     ck_assert(begun ? story.cleanups == 1 : result == -ECANCELED);
     ck_assert_msg(result == 0 || (result == -ECANCELED && what & 1), "after %d, what %d: %d", after, what, result);
-    ck_assert(!(what & 1) || result == -ECANCELED || cosy_task_cancelling(task) == 0 || after > 0);
-    ck_assert_int_eq(cosy_task_cancelling(task),
-                     what & 1 && cosy_task_cancelled(task) ? 1 : cosy_task_cancelling(task));
+    ck_assert_int_eq(cosy_task_cancelling(task), result == -ECANCELED); /* one that came in time was met */
     ck_assert_uint_eq(timers(), 0);
     return 0;
 }
@@ -400,7 +398,8 @@ static int all_stories(void)
 START_TEST(no_schedule_and_no_moment_loses_a_cancel_or_a_cleanup)
 {
     begin_test();
-    for (unsigned seed = 1; seed <= 20; seed++) {
+    unsigned seeds = getenv("COSY_TEST_TOOL") ? 2 : 20;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
         int result = cosy_run_with((.backend = COSY_BACKEND_SIM, .seed = seed, .shuffle = true), all_stories);
         ck_assert_msg(result == 0, "seed %u", seed);
     }
