@@ -44,8 +44,8 @@ struct member {
 
 struct cosy_task_group {
     struct cosy_wait wait;
-    struct cosy_task *owner;  /* a reference */
-    void *scope;              /* the owner's innermost one as the group was opened: shields within it hold the group's cancel back */
+    struct cosy_task *owner; /* a reference */
+    void *scope; /* the owner's innermost one as the group was opened: shields within it hold the group's cancel back */
     struct cosy_link members; /* oldest first; without those that were forgotten and ended well */
     struct failure *failures, **last_failure;
     struct failure body, unmade; /* of the body; of the first child that could not be made */
@@ -168,7 +168,8 @@ static void wake_starter(struct starting *starting)
     starting->waiting = false;
 }
 
-/* Its starter hears of the end first. True when the outcome is the starter's alone: it still waits for a child that was not ready. */
+/* Its starter hears of the end first. True when the outcome is the starter's alone: it still waits for a child that was
+ * not ready. */
 static bool end_starting(struct member *member)
 {
     struct starting *starting = member->starting;
@@ -482,7 +483,8 @@ int cosy_started(int64_t value)
     while (starting && starting->child != me)
         starting = starting->next;
     if (!starting || starting->ready)
-        return cosy_fail(COSY_EINVALIDSTATE, "cosy_started is for a task that was started by cosy_task_group_start, and once");
+        return cosy_fail(COSY_EINVALIDSTATE,
+                         "cosy_started is for a task that was started by cosy_task_group_start, and once");
     if (starting->given_up)
         return -ECANCELED;
     starting->ready = true;
@@ -524,7 +526,8 @@ static int start_outcome(struct starting *starting, bool cancelled, int64_t *ret
     int outcome = cosy_future_outcome(&child->future);
     if (outcome < 0)
         return outcome;
-    return cosy_fail(COSY_EINVALIDSTATE, "task '%s' (%s) ended without cosy_started", cosy_task_name(child), child->site->name);
+    return cosy_fail(COSY_EINVALIDSTATE, "task '%s' (%s) ended without cosy_started", cosy_task_name(child),
+                     child->site->name);
 }
 
 int cosy_task_group_start_(cosy_task_group *group, int64_t *ret_value, cosy_coro *coro,

@@ -1,12 +1,13 @@
 /* scope.c - cancel scopes: a chain from the task's innermost scope outwards.
  *
- * A scope's cancel is a request like any other: it counts with the task (cosy_task_cancelling), so timeouts and groups inside see that it is not their own, and is taken
- * back when the scope is left. Requests that a shield holds back do not count until it lets them go, so that limits inside the shield are
- * alone with theirs.
+ * A scope's cancel is a request like any other: it counts with the task (cosy_task_cancelling), so timeouts and groups
+ * inside see that it is not their own, and is taken back when the scope is left. Requests that a shield holds back do
+ * not count until it lets them go, so that limits inside the shield are alone with theirs.
  *
  * Invariants
  *  - task->scope and outer_ link the scopes that the task has entered and not left, innermost first.
- *  - held_ is zero but for shields that have not lapsed. A request is held by the outermost one between the task and where the request comes from.
+ *  - held_ is zero but for shields that have not lapsed. A request is held by the outermost one between the task and
+ * where the request comes from.
  *  - repeats_: FLAG_MUST_CANCEL stands only because this scope is sticky; every new request clears it.
  */
 #include <cosy/scope.h>
@@ -80,7 +81,8 @@ static void new_request(struct cosy_task *task)
 
 static void lapse(struct cosy_timed_wait *bound);
 
-/* The grace runs from the first cancel that meets the shield. Without room for the timer it is over: a cancel must not wait for ever. */
+/* The grace runs from the first cancel that meets the shield. Without room for the timer it is over: a cancel must not
+ * wait for ever. */
 static void begin_grace(cosy_scope *scope)
 {
     cosy_ns when;
@@ -131,12 +133,17 @@ static void let_go(struct cosy_task *task, cosy_scope *scope, const void *inside
     }
 }
 
+/* The grace is over. A cancel that had met the task before it entered the shield to clean up comes again. */
 static void lapse(struct cosy_timed_wait *bound)
 {
     cosy_scope *scope = (cosy_scope *)(void *)((char *)bound - offsetof(cosy_scope, bound_));
+    struct cosy_task *task = scope->task_;
+    bool again = scope->held_ == 0 && task->cancels > 0;
     scope->lapsed_ = true;
-    let_go(scope->task_, scope, scope);
-    insist(scope->task_);
+    let_go(task, scope, scope);
+    if (again && !holder(task, scope))
+        cosy_task_cancel_released(task, 0);
+    insist(task);
 }
 
 static void take_back(struct cosy_task *task)
@@ -201,7 +208,9 @@ cosy_ns cosy_scope_deadline(const cosy_scope *scope)
 static int arm(cosy_scope *scope)
 {
     timed_of(&scope->limit_)->fired = pass_deadline;
-    return scope->deadline == COSY_NEVER ? 0 : cosy_timed_wait_arm(loop_of(scope), timed_of(&scope->limit_), scope->deadline);
+    return scope->deadline == COSY_NEVER
+               ? 0
+               : cosy_timed_wait_arm(loop_of(scope), timed_of(&scope->limit_), scope->deadline);
 }
 
 int cosy_scope_set_deadline(cosy_scope *scope, cosy_ns when)
@@ -266,11 +275,12 @@ static void settle_deadline(cosy_scope *scope, bool *ret_passed)
         scope->deadline = -1;
 }
 
-/* A request that was made and not delivered yet waits outside the shield. */
+/* A request that was made and not delivered yet waits outside the shield. The grace runs from here when the task is
+ * being cancelled. */
 static void shut_out(cosy_scope *scope, struct cosy_task *me)
 {
-    bool pending = me->future.node.flags & FLAG_MUST_CANCEL && me->cancels > 0, cancelled_outside = pending;
-    if (pending) {
+    bool cancelled_outside = me->cancels > 0;
+    if (me->future.node.flags & FLAG_MUST_CANCEL && me->cancels > 0) {
         me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
         me->cancels--;
         scope->held_ = 1;
@@ -309,7 +319,8 @@ int cosy_scope_enter(cosy_scope *scope)
     return 0;
 }
 
-/* Takes it out of the chain, where it need not be the innermost: a coroutine driven by hand may have entered another. */
+/* Takes it out of the chain, where it need not be the innermost: a coroutine driven by hand may have entered another.
+ */
 static bool unlink_scope(cosy_scope *scope, struct cosy_task *me)
 {
     cosy_scope **link = &me->scope;

@@ -136,7 +136,8 @@ struct cosy_wait_kind {
     /* Its `cancel` does nothing but pass the request on to its future and let go where that has no effect: a chain of such waits is then
      * followed by a loop, however long it is. */
     bool passes_on;
-    /* Has heard of a cancel, and waits again until it has what it waits for: a sticky scope, whose cancel meets every wait, lets it. A wait becomes one of this kind
+    /* Has heard of a cancel, and waits again until it has what it waits for: a sticky scope, whose cancel meets every wait, lets it. A
+     * wait becomes one of this kind
      * by its first cancel. */
     bool patient;
 };

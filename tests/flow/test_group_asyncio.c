@@ -1,5 +1,5 @@
-/* Scenarios of CPython's test_taskgroups.py, named in the comments, that test_group.c and test_group_start.c do not have in another
- * form. docs/scenarios/test_taskgroups.md maps all of them. */
+/* Scenarios of CPython's test_taskgroups.py, named in the comments, that test_group.c and test_group_start.c do not
+ * have in another form. docs/scenarios/test_taskgroups.md maps all of them. */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -162,7 +162,8 @@ static int body_fails_when_cancelled(void)
     return cosy_task_group_close(group, -EPERM);
 }
 
-TASK_TEST(a_cancelled_body_that_fails_of_its_own) /* test_taskgroup_18; test_taskgroup_17 without the error of its own */
+TASK_TEST(
+    a_cancelled_body_that_fails_of_its_own) /* test_taskgroup_18; test_taskgroup_17 without the error of its own */
 {
     cosy_scoped(cosy_task) task = cosy_create_task(body_fails_when_cancelled);
     let_all_run(1);
@@ -213,7 +214,7 @@ TASK_TEST(a_failure_and_a_cancel_together) /* test_error_and_cancel */
 static int limited_group(void)
 {
     int err = 0;
-    COSY_TIMEOUT(err, COSY_US(10)) {
+    COSY_TIMEOUT (err, COSY_US(10)) {
         cosy_scoped(cosy_task_group) group = cosy_task_group_open();
         cosy_task_group_create_task(group, swallow, -EIO);
         nested_result = cosy_task_group_close(group, cosy_sleep(LONG));
@@ -309,5 +310,4 @@ TESTS_MAIN("group_asyncio", a_child_that_is_added_later, children_that_multiply_
            a_child_fails_in_the_cleanup_of_a_cancelled_body, a_cancelled_body_that_fails_of_its_own,
            a_body_whose_cleanup_fails_after_a_child_did, a_failure_and_a_cancel_together,
            a_child_that_fails_because_of_a_timeout, a_group_cancelled_at_once_takes_no_children,
-           a_cancel_while_a_cancelled_group_waits, a_grandchild_cancels_the_group,
-           children_in_a_context_that_is_given)
+           a_cancel_while_a_cancelled_group_waits, a_grandchild_cancels_the_group, children_in_a_context_that_is_given)

@@ -1,5 +1,5 @@
-/* Tests of cancel scopes: what is cancelled, whose cancel it was, deadlines, nesting, misuse. Shields and sticky ones have files of
- * their own. */
+/* Tests of cancel scopes: what is cancelled, whose cancel it was, deadlines, nesting, misuse. Shields and sticky ones
+ * have files of their own. */
 #include "flow_test.h"
 
 #define LONG COSY_S(1000)
@@ -17,7 +17,7 @@ TASK_TEST(left_in_time_it_changes_nothing)
     ck_assert_uint_eq(timers(), before);
     ck_assert(!cosy_scope_cancel_called(&scope) && !cosy_scope_cancelled_caught(&scope));
     int err = -1;
-    COSY_SCOPE(err, .shield = true)
+    COSY_SCOPE (err, .shield = true)
         ck_assert_int_eq(cosy_sleep(1), 0);
     ck_assert_int_eq(err, 0);
     return 0;
@@ -28,7 +28,7 @@ TASK_TEST(a_deadline_moves_on)
     cosy_ns start = now();
     int err;
     bool seen = false;
-    COSY_MOVE_ON_AFTER(err, COSY_MS(2)) {
+    COSY_MOVE_ON_AFTER (err, COSY_MS(2)) {
         cosy_check(err, cosy_sleep(LONG));
         seen = true;
     }
@@ -44,16 +44,16 @@ TASK_TEST(a_deadline_moves_on)
 TASK_TEST(a_deadline_fails)
 {
     int err;
-    COSY_FAIL_AFTER(err, COSY_US(10))
+    COSY_FAIL_AFTER (err, COSY_US(10))
         cosy_check(err, cosy_sleep(LONG));
     ck_assert_int_eq(err, -ETIMEDOUT);
     ck_assert_str_eq(cosy_error_message(-ETIMEDOUT), "timed out");
-    COSY_FAIL_AFTER(err, LONG) {
+    COSY_FAIL_AFTER (err, LONG) {
         cosy_scope_cancel(cosy_current_scope()); /* no deadline: no failure */
         cosy_check(err, cosy_sleep(LONG));
     }
     ck_assert_int_eq(err, 0);
-    COSY_FAIL_AFTER(err, LONG)
+    COSY_FAIL_AFTER (err, LONG)
         cosy_check(err, fail_with(EIO));
     ck_assert_int_eq(err, -EIO);
     return 0;
@@ -65,14 +65,14 @@ TASK_TEST(a_deadline_that_has_passed_lets_no_wait_through)
     for (int i = 0; i < 3; i++) {
         int err;
         uint64_t before = turns();
-        COSY_MOVE_ON_AFTER(err, delays[i]) {
+        COSY_MOVE_ON_AFTER (err, delays[i]) {
             ck_assert_int_eq(cosy_current_effective_deadline(), INT64_MIN);
             ck_assert_int_eq(cosy_yield(), -ECANCELED);
             err = -ECANCELED;
         }
         ck_assert_int_eq(err, 0);
         ck_assert_uint_le(turns(), before + 1);
-        COSY_FAIL_AFTER(err, delays[i])
+        COSY_FAIL_AFTER (err, delays[i])
             err = 5; /* nothing waits: nothing is cancelled */
         ck_assert_int_eq(err, 5);
         ck_assert_int_eq(cosy_sleep(1), 0);
@@ -87,7 +87,7 @@ TASK_TEST(a_deadline_that_has_passed_lets_no_wait_through)
 static int sleeps_in(cosy_scope *scope, int *ret_inside)
 {
     int err;
-    COSY_SCOPE_WITH(err, scope)
+    COSY_SCOPE_WITH (err, scope)
         *ret_inside = err = cosy_sleep(LONG);
     int next = cosy_sleep(1);
     say("%s %s", cosy_errname(next), cosy_scope_cancelled_caught(scope) ? "caught" : "not caught");
@@ -228,8 +228,8 @@ static int timeout_in_scope(cosy_ns scope_after, cosy_ns limit, bool *ret_caught
 {
     cosy_scope scope = {.after = scope_after};
     int err = 0, inner = 0;
-    COSY_SCOPE_WITH(err, &scope) {
-        COSY_TIMEOUT(inner, limit)
+    COSY_SCOPE_WITH (err, &scope) {
+        COSY_TIMEOUT (inner, limit)
             cosy_check(inner, cosy_sleep(LONG));
         err = inner;
     }
@@ -245,8 +245,8 @@ TASK_TEST(timeouts_in_scopes_and_scopes_in_timeouts)
     ck_assert_int_eq(timeout_in_scope(COSY_US(10), LONG, &caught), -ECANCELED);
     ck_assert(caught);
     int err = 0, inner;
-    COSY_TIMEOUT(err, COSY_US(10)) {
-        COSY_MOVE_ON_AFTER(inner, LONG)
+    COSY_TIMEOUT (err, COSY_US(10)) {
+        COSY_MOVE_ON_AFTER (inner, LONG)
             cosy_check(inner, cosy_sleep(LONG));
         cosy_check(err, inner);
     }
@@ -257,7 +257,7 @@ TASK_TEST(timeouts_in_scopes_and_scopes_in_timeouts)
 TASK_TEST(a_group_in_a_scope_is_joined)
 {
     int err;
-    COSY_MOVE_ON_AFTER(err, COSY_MS(1)) {
+    COSY_MOVE_ON_AFTER (err, COSY_MS(1)) {
         cosy_scoped(cosy_task_group) group = cosy_task_group_open();
         cosy_task_group_create_task(group, slow_cleanup, COSY_MS(1), "a");
         cosy_task_group_create_task(group, slow_cleanup, COSY_MS(2), "b");
@@ -322,7 +322,7 @@ START_TEST(outside_a_task_is_an_error)
     ck_assert_int_eq(cosy_scope_enter(&scope), -COSY_ENOTASK);
     logs("cosy_scope_enter");
     int err;
-    COSY_SCOPE(err, .sticky = true)
+    COSY_SCOPE (err, .sticky = true)
         ck_abort();
     ck_assert_int_eq(err, -COSY_ENOTASK);
     logs("cosy_scope_enter");
@@ -336,8 +336,8 @@ TASK_TEST(nothing_is_allocated)
     int err;
     cosy_task_set_name(cosy_current_task(), "it"); /* room for a cancel's reason is made once in a task's life */
     cosy_heap_fail_nth(1, true);
-    COSY_SCOPE(err, .sticky = true) {
-        COSY_SCOPE(err, .shield = true)
+    COSY_SCOPE (err, .sticky = true) {
+        COSY_SCOPE (err, .shield = true)
             err = cosy_yield();
     }
     long counted = cosy_heap_counted();
@@ -350,8 +350,8 @@ TASK_TEST(nothing_is_allocated)
 static int limited(void)
 {
     int err;
-    COSY_MOVE_ON_AFTER(err, COSY_US(20)) {
-        COSY_SCOPE(err, .shield = true, .grace = COSY_US(10)) {
+    COSY_MOVE_ON_AFTER (err, COSY_US(20)) {
+        COSY_SCOPE (err, .shield = true, .grace = COSY_US(10)) {
             cosy_task_cancel(cosy_current_task());
             cosy_task_uncancel(cosy_current_task());
             cosy_check(err, cosy_sleep(COSY_US(50)));
@@ -377,7 +377,7 @@ END_TEST
 static int stays_inside(void)
 {
     int err;
-    COSY_SCOPE(err, .after = LONG, .shield = true, .grace = LONG)
+    COSY_SCOPE (err, .after = LONG, .shield = true, .grace = LONG)
         err = cosy_sleep(LONG);
     return err;
 }
