@@ -213,27 +213,30 @@ struct cosy_queue_statistics {
 /* ---- the first of several ---- */
 
 /*     int cosy_select(COSY_GET(queue, ret_value) or COSY_PUT(queue, value)...);
- *     int cosy_select_nowait(COSY_GET(queue, ret_value) or COSY_PUT(queue, value)...);
  *
  * Does exactly one of several gets and puts, the first that can go, and returns its index: 0 for the first argument. Of several that can
  * go at once the first in the order of the arguments is done, so that their order is their priority and a run can be repeated; when it had
  * to wait, the one that woke it. Values of COSY_PUT are computed in any case.
  *
- * cosy_select waits, and suspends only for that; cosy_select_nowait gives -EAGAIN when nothing can go. A queue that is shut down makes its
- * case fail when its turn comes: -COSY_EQUEUESHUTDOWN, with a message that names the index (cosy_select_with tells it too). Other errors as of
- * cosy_queue_get and cosy_queue_put; then nothing was done. With no arguments: -EINVAL. */
-#define cosy_select(...) COSY_SELECT_(NULL, true, __VA_ARGS__)
-#define cosy_select_nowait(...) COSY_SELECT_(NULL, false, __VA_ARGS__)
+ * Suspends only when it has to wait. A queue that is shut down makes its case fail when its turn comes: -COSY_EQUEUESHUTDOWN, with a
+ * message that names the index (cosy_select_with tells it too). Other errors as of cosy_queue_get and cosy_queue_put; then nothing was
+ * done. With no arguments: -EINVAL. */
+#define cosy_select(...) COSY_SELECT_(cosy_select_, NULL, __VA_ARGS__)
 
 /*     int cosy_select_with(int *ret_index, COSY_GET(queue, ret_value) or COSY_PUT(queue, value)...);
  *
  * As cosy_select, and *ret_index is the case that an error belongs to, too: -1 when it belongs to none. */
-#define cosy_select_with(ret_index, ...) COSY_SELECT_((ret_index), true, __VA_ARGS__)
-#define COSY_SELECT_(ret_index, wait, ...)                                                                             \
+#define cosy_select_with(ret_index, ...) COSY_SELECT_(cosy_select_, (ret_index), __VA_ARGS__)
+#define COSY_SELECT_(fn, ret_index, ...)                                                                               \
     __extension__({                                                                                                    \
         struct cosy_case_ cosy_cases_[] = {__VA_ARGS__};                                                               \
-        cosy_select_(cosy_cases_, sizeof cosy_cases_ / sizeof *cosy_cases_, ret_index, wait);                          \
+        fn(cosy_cases_, sizeof cosy_cases_ / sizeof *cosy_cases_, ret_index);                                          \
     })
+
+/*     int cosy_select_nowait(COSY_GET(queue, ret_value) or COSY_PUT(queue, value)...);
+ *
+ * As cosy_select, without waiting: -EAGAIN when nothing can go. From callbacks too. */
+#define cosy_select_nowait(...) COSY_SELECT_(cosy_select_nowait_, NULL, __VA_ARGS__)
 
 /*     COSY_GET(COSY_QUEUE(T) *queue, T *ret_value)
  *     COSY_PUT(COSY_QUEUE(T) *queue, T value)
@@ -349,7 +352,8 @@ struct cosy_case_ {
     size_t size;
     bool put;
 };
-cosy_async int cosy_select_(struct cosy_case_ *cases, size_t count, int *ret_index, bool wait);
+cosy_async int cosy_select_(struct cosy_case_ *cases, size_t count, int *ret_index);
+int cosy_select_nowait_(struct cosy_case_ *cases, size_t count, int *ret_index);
 
 #ifdef __cplusplus
 }

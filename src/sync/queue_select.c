@@ -109,20 +109,29 @@ static int after_wait(struct cosy_selection *selection, struct cosy_task *me, in
     return cosy_fail((int)-woken, "the queue of case %d is shut down", *ret_index);
 }
 
-int cosy_select_(struct cosy_case_ *cases, size_t count, int *ret_index, bool wait)
+static int nothing_given(void)
+{
+    return cosy_fail(EINVAL, "select needs something to choose from");
+}
+
+int cosy_select_nowait_(struct cosy_case_ *cases, size_t count, int *ret_index)
+{
+    struct cosy_selection selection = {.cases = cases, .count = count, .chosen = count};
+    int index = -1, result = count ? try_all(&selection, &index) : nothing_given();
+    if (ret_index)
+        *ret_index = index;
+    return result;
+}
+
+int cosy_select_(struct cosy_case_ *cases, size_t count, int *ret_index)
 {
     struct cosy_selection selection = {.wait.kind = &select_kind, .cases = cases, .count = count, .chosen = count};
-    int index = -1, result = count ? -EAGAIN : cosy_fail(EINVAL, "select needs something to choose from");
+    int index = -1, result = count ? try_all(&selection, &index) : nothing_given();
     while (result == -EAGAIN) {
-        result = try_all(&selection, &index);
-        if (result != -EAGAIN || !wait)
-            break;
         struct cosy_task *me = cosy_task_or_complain("cosy_select");
-        if (!me) {
-            result = -COSY_ENOTASK;
-            break;
-        }
-        result = after_wait(&selection, me, wait_in_lines(&selection, me), &index);
+        result = me ? after_wait(&selection, me, wait_in_lines(&selection, me), &index) : -COSY_ENOTASK;
+        if (result == -EAGAIN)
+            result = try_all(&selection, &index);
     }
     if (ret_index)
         *ret_index = index;
