@@ -100,6 +100,23 @@ TASK_TEST(texts_are_pointers)
     return 0;
 }
 
+cosy_async static int last_of(cosy_emitter(int) * out, const int *numbers, const char *text)
+{
+    cosy_try(cosy_emit(out, numbers[99]));
+    return cosy_emit(out, (int)strlen(text));
+}
+
+TASK_TEST(an_array_is_passed_as_a_pointer_however_long_it_is)
+{
+    int numbers[100] = {[99] = 7}, item;
+    cosy_scoped(cosy_agen) gen = cosy_agen(last_of, numbers, "a text that is longer than two registers");
+    ck_assert_int_eq(cosy_anext(gen, &item), 0);
+    ck_assert_int_eq(item, 7);
+    ck_assert_int_eq(cosy_anext(gen, &item), 0);
+    ck_assert_int_eq(item, 40);
+    return 0;
+}
+
 cosy_async static int emits_for(cosy_emitter(int) * out, int depth)
 {
     cosy_try(cosy_emit(out, depth));
@@ -770,10 +787,10 @@ TASK_TEST(an_item_costs_no_allocation_and_a_generator_one)
 }
 
 TESTS_MAIN("agen", items_come_in_order_and_then_the_end_for_ever, nothing_runs_before_the_first_step,
-           arguments_and_elements_of_any_type, texts_are_pointers, a_generator_delegates_by_passing_its_emitter_on,
-           another_type_is_an_error_inside_that_names_both, an_error_of_the_body_comes_once_with_its_message,
-           stop_iteration_from_a_body_is_a_mistake_of_its, a_positive_result_is_the_end,
-           what_is_sent_can_be_asked_for_until_the_next_emit,
+           arguments_and_elements_of_any_type, texts_are_pointers, an_array_is_passed_as_a_pointer_however_long_it_is,
+           a_generator_delegates_by_passing_its_emitter_on, another_type_is_an_error_inside_that_names_both,
+           an_error_of_the_body_comes_once_with_its_message, stop_iteration_from_a_body_is_a_mistake_of_its,
+           a_positive_result_is_the_end, what_is_sent_can_be_asked_for_until_the_next_emit,
            a_value_to_one_that_has_not_begun_is_refused_and_it_can_still_begin,
            a_value_to_one_that_has_ended_is_the_end, what_is_thrown_can_be_caught_and_emitting_goes_on,
            what_is_thrown_comes_back_when_nobody_catches_it, a_thrown_error_keeps_its_message,

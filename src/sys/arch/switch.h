@@ -15,7 +15,7 @@ void cosy_switch(void **save, void *load);
 
 /* The same, and hands `value` over: it is what cosy_switch_with returns there, on a stack that was left by it. A function that does this
  * last is left by a jump on both sides, so nothing is mispredicted. */
-long cosy_switch_with(void **save, void *load, long value);
+int cosy_switch_with(void **save, void *load, int value);
 
 /* Saves the running stack to *save and calls entry(arg) on a new stack that ends at `top` (16-byte aligned, exclusive). When entry
  * returns, goes on where its result was saved; that stack must be the one that called cosy_switch_start. */

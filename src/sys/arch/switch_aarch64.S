@@ -93,7 +93,7 @@
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-/* The same, and x2 becomes the result of the call that goes on there. */
+/* The same, and w2 becomes the result of the call that goes on there. */
 	function cosy_switch_with
 	.cfi_startproc
 	hint	#34
@@ -101,7 +101,7 @@
 	mov	x9, sp
 	str	x9, [x0]
 	mov	sp, x1
-	mov	x0, x2
+	mov	w0, w2
 	load_registers
 	ret
 	.cfi_endproc
