@@ -35,7 +35,7 @@ typedef void (*cosy_fn_)(void);
 #define COSY_NARG_(...) COSY_NARG_2_(__VA_ARGS__, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, )
 #define COSY_NARG_2_(f, a, b, c, d, e, g, h, i, j, k, n, ...) n
 
-#define COSY_BYTES_(x) (sizeof(x) + 7) / 8 * 8
+#define COSY_BYTES_(x) (sizeof(COSY_RVALUE_(x)) + 7) / 8 * 8 /* an array is passed as a pointer */
 #define COSY_SUM_1_(a) COSY_BYTES_(a)
 #define COSY_SUM_2_(a, ...) COSY_BYTES_(a) + COSY_SUM_1_(__VA_ARGS__)
 #define COSY_SUM_3_(a, ...) COSY_BYTES_(a) + COSY_SUM_2_(__VA_ARGS__)

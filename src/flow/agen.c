@@ -1,7 +1,7 @@
 /* agen.c - async generators: steps into a body on a stack of its own, and out of it.
  *
- * A step costs two switches. Whoever leaves a stack does what is to be done for the one that he goes to, and leaves by a last call, so
- * that on both sides the switch goes on straight in the program's own code (sys/arch/switch.h).
+ * A step costs two switches. Whoever leaves a stack does what is to be done for the one that he goes to, and leaves by
+ * a last call, so that on both sides the switch goes on straight in the program's own code (sys/arch/switch.h).
  */
 #include "agen.h"
 
@@ -75,7 +75,8 @@ static int meaning_of(struct cosy_agen *gen, int64_t result)
     if (gen->ignored)
         return cosy_fail(COSY_EIGNOREDCLOSE, "async generator '%s' emitted while it was being closed", gen->site->name);
     if (result == -COSY_ESTOPITER)
-        return cosy_fail(COSY_EINVALIDSTATE, "async generator '%s' returned -COSY_ESTOPITER, which is not for its body to return",
+        return cosy_fail(COSY_EINVALIDSTATE,
+                         "async generator '%s' returned -COSY_ESTOPITER, which is not for its body to return",
                          gen->site->name);
     if (result >= 0 || (gen->closing && result == -COSY_EGENEXIT))
         return -COSY_ESTOPITER;
@@ -166,14 +167,19 @@ static int begin(struct cosy_agen *gen, struct cosy_task *me, void *item, uint32
     struct cosy_inner_stack *inner = &gen->inner;
     struct cosy_loop *loop = me->future.loop;
     if (loop->generators_closed)
-        cosy_log(COSY_LOG_WARNING, "cosy: async generator '%s' (created at %s:%u) was begun after cosy_shutdown_asyncgens",
+        cosy_log(COSY_LOG_WARNING,
+                 "cosy: async generator '%s' (created at %s:%u) was begun after cosy_shutdown_asyncgens",
                  gen->site->name, gen->site->file, gen->site->line);
     uint8_t stack_class = gen->object->stack_class;
     char *stack = cosy_stack_take(stack_class);
     if (!stack)
         return cosy_fail(ENOMEM, "%s", cosy_stack_error());
-    *inner = (struct cosy_inner_stack){.stack = stack, .stack_class = stack_class, .loop = loop, .next = cosy_inner_stacks,
-                                       .place = &cosy_inner_stacks, .abandon = cosy_agen_abandon};
+    *inner = (struct cosy_inner_stack){.stack = stack,
+                                       .stack_class = stack_class,
+                                       .loop = loop,
+                                       .next = cosy_inner_stacks,
+                                       .place = &cosy_inner_stacks,
+                                       .abandon = cosy_agen_abandon};
     if (inner->next)
         inner->next->place = &inner->next;
     cosy_inner_stacks = inner;
@@ -194,7 +200,7 @@ static inline int step(struct cosy_agen *gen, struct cosy_task *me, int thrown, 
     enter(gen, me, item, type);
     if (unlikely(gen->watched))
         return step_watched(gen, me, thrown, false);
-    return (int)cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, thrown);
+    return cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, thrown);
 }
 
 /* What forbids a step: 0, or the error. */
@@ -209,11 +215,13 @@ static cosy_cold int refusal(struct cosy_agen *gen, struct cosy_task *me, const 
     if (gen->state == AGEN_RUNNING)
         return cosy_fail(COSY_ERUNNING, "%s: async generator '%s' is already running", what, gen->site->name);
     if (gen->state == AGEN_SUSPENDED && gen->inner.loop != me->future.loop)
-        return cosy_fail(COSY_EOTHERLOOP, "%s: async generator '%s' is attached to a different loop", what, gen->site->name);
+        return cosy_fail(COSY_EOTHERLOOP, "%s: async generator '%s' is attached to a different loop", what,
+                         gen->site->name);
     return 0;
 }
 
-static cosy_cold int next_unusually(struct cosy_agen *gen, struct cosy_task *me, void *item, uint32_t type, const char *what)
+static cosy_cold int next_unusually(struct cosy_agen *gen, struct cosy_task *me, void *item, uint32_t type,
+                                    const char *what)
 {
     int refused = refusal(gen, me, what);
     if (refused < 0)
@@ -229,7 +237,7 @@ int cosy_anext_(cosy_agen *gen, void *item, uint32_t type)
     if (unlikely(!gen || !me) || unlikely(!gen->plain) || unlikely(gen->inner.loop != me->future.loop))
         return next_unusually(gen, me, item, type, "cosy_anext");
     enter(gen, me, item, type);
-    return (int)cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, 0);
+    return cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, 0);
 }
 
 enum { TYPE_POINTER = sizeof(void *) * 32 + 16, TYPE_TEXT = TYPE_POINTER };
@@ -244,7 +252,8 @@ int cosy_asend_(cosy_agen *gen, const void *value, uint32_t sent, void *item, ui
     struct cosy_task *me = cosy_task_here();
     bool none = is_none(value, sent);
     if (gen && !none && gen->state == AGEN_CREATED)
-        return cosy_fail(EINVAL, "cosy_asend: cannot send a value to async generator '%s' that has not begun", gen->site->name);
+        return cosy_fail(EINVAL, "cosy_asend: cannot send a value to async generator '%s' that has not begun",
+                         gen->site->name);
     if (gen && gen->state == AGEN_SUSPENDED) {
         gen->sent = none ? NULL : value;
         gen->sent_type = sent;
@@ -316,13 +325,13 @@ static cosy_cold int emit_watched(struct cosy_agen *gen)
     leave(gen);
     gen->outcome = 0;
     cosy_view_leave(&gen->inner.view, gen->outer_view, false);
-    int thrown = (int)cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
+    int thrown = cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
     cosy_view_arrived(&gen->inner.view);
     return thrown;
 }
 
-/* A body that goes on emitting when it is told to end. The first time it is told again, so that it can still clean up; a second time its
- * stack is left as it stands. */
+/* A body that goes on emitting when it is told to end. The first time it is told again, so that it can still clean up;
+ * a second time its stack is left as it stands. */
 static cosy_cold int emit_in_closing(struct cosy_agen *gen)
 {
     if (!gen->closing) { /* dropped during this step: nobody will take the value */
@@ -339,7 +348,8 @@ static cosy_cold int emit_in_closing(struct cosy_agen *gen)
 
 static cosy_cold int emit_astray(struct cosy_agen *gen)
 {
-    return cosy_fail(COSY_EINVALIDSTATE, "cosy_emit: called from outside the body of async generator '%s'", gen->site->name);
+    return cosy_fail(COSY_EINVALIDSTATE, "cosy_emit: called from outside the body of async generator '%s'",
+                     gen->site->name);
 }
 
 int cosy_emit_(struct cosy_emitting_ *emitting)
@@ -353,17 +363,30 @@ int cosy_emit_(struct cosy_emitting_ *emitting)
         return emit_watched(gen);
     leave(gen);
     gen->plain = true;
-    return (int)cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
+    return cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
 }
 
 /* ---- types that do not fit ---- */
 
 static const char *type_name(uint32_t type, char *text, size_t size)
 {
-    static const char *const names[] = {"",      "char",     "signed char", "unsigned char", "bool",
-                                        "short", "unsigned short", "int", "unsigned", "long",
-                                        "unsigned long", "long long", "unsigned long long", "float", "double",
-                                        "long double", "a pointer"};
+    static const char *const names[] = {"",
+                                        "char",
+                                        "signed char",
+                                        "unsigned char",
+                                        "bool",
+                                        "short",
+                                        "unsigned short",
+                                        "int",
+                                        "unsigned",
+                                        "long",
+                                        "unsigned long",
+                                        "long long",
+                                        "unsigned long long",
+                                        "float",
+                                        "double",
+                                        "long double",
+                                        "a pointer"};
     if (type % 32 < COUNT_OF(names))
         return names[type % 32];
     snprintf(text, size, "a struct of %u bytes", type / 32);
@@ -373,8 +396,9 @@ static const char *type_name(uint32_t type, char *text, size_t size)
 int cosy_emit_mismatch_(struct cosy_emitting_ *emitting, uint32_t type)
 {
     char emits[40], takes[40];
-    return cosy_fail(EINVAL, "async generator '%s' emits %s, but its consumer takes %s", of_emitter(emitting)->site->name,
-                     type_name(type, emits, sizeof emits), type_name(emitting->type_, takes, sizeof takes));
+    return cosy_fail(EINVAL, "async generator '%s' emits %s, but its consumer takes %s",
+                     of_emitter(emitting)->site->name, type_name(type, emits, sizeof emits),
+                     type_name(emitting->type_, takes, sizeof takes));
 }
 
 int cosy_sent_(struct cosy_emitting_ *emitting, void *ret_value, size_t size, uint32_t type)
@@ -394,7 +418,8 @@ int cosy_sent_(struct cosy_emitting_ *emitting, void *ret_value, size_t size, ui
 
 int cosy_agen_info(const cosy_agen *gen, struct cosy_coro_info *ret_info)
 {
-    static const enum cosy_coro_state states[] = {COSY_CORO_CREATED, COSY_CORO_SUSPENDED, COSY_CORO_RUNNING, COSY_CORO_CLOSED};
+    static const enum cosy_coro_state states[] = {COSY_CORO_CREATED, COSY_CORO_SUSPENDED, COSY_CORO_RUNNING,
+                                                  COSY_CORO_CLOSED};
     if (!gen || !ret_info)
         return -EINVAL;
     bool begun = gen->state == AGEN_SUSPENDED || gen->state == AGEN_RUNNING;
@@ -406,7 +431,8 @@ int cosy_agen_info(const cosy_agen *gen, struct cosy_coro_info *ret_info)
         .file = gen->site->file,
         .func = gen->site->func,
         .line = gen->site->line,
-        .bytes = sizeof *gen + (gen->object ? sizeof *gen->object : 0) + (begun ? cosy_stack_bytes(gen->inner.stack_class) : 0),
+        .bytes = sizeof *gen + (gen->object ? sizeof *gen->object : 0) +
+                 (begun ? cosy_stack_bytes(gen->inner.stack_class) : 0),
         .awaiting = wait && wait->kind->future ? wait->kind->future(wait) : NULL,
     };
     return 0;

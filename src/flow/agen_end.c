@@ -1,5 +1,5 @@
-/* agen_end.c - the ends of generators that their consumer did not bring about: dropped, forgotten until the run ends, or left when the
- * loop closes. */
+/* agen_end.c - the ends of generators that their consumer did not bring about: dropped, forgotten until the run ends,
+ * or left when the loop closes. */
 #include <stdio.h>
 
 #include <cosy/gather.h>
@@ -14,8 +14,8 @@ static void tell(struct cosy_agen *gen, struct cosy_loop *loop, int result)
 {
     char message[300];
     char *story = cosy_error_story(*cosy_error_here(), result, NULL);
-    snprintf(message, sizeof message, "cosy: an error occurred while closing async generator '%s' (created at %s:%u)", gen->site->name,
-             gen->site->file, gen->site->line);
+    snprintf(message, sizeof message, "cosy: an error occurred while closing async generator '%s' (created at %s:%u)",
+             gen->site->name, gen->site->file, gen->site->line);
     struct cosy_exception_context context = {.message = message, .error = result, .detail = story};
     cosy_loop_call_exception_handler(loop, &context);
     cosy_heap_free(story);
@@ -62,7 +62,8 @@ static void close_by_a_task(struct cosy_agen *gen)
     if (cosy_thread_.loop != gen->inner.loop)
         gen->dropped = true;
     else if (cosy_spawn(close_forgotten, gen) < 0)
-        cosy_log(COSY_LOG_ERROR, "cosy: async generator '%s' was dropped and there is no memory for a task that closes it",
+        cosy_log(COSY_LOG_ERROR,
+                 "cosy: async generator '%s' was dropped and there is no memory for a task that closes it",
                  gen->site->name);
 }
 
@@ -80,6 +81,7 @@ void cosy_agen_drop(cosy_agen *gen)
         close_by_a_task(gen);
         return;
     }
+    cosy_assert_async(); /* or it has nothing to wait for */
     cosy_agen_tell_end(gen, cosy_aclose(gen));
     cosy_agen_unref(gen);
 }
@@ -94,7 +96,10 @@ static struct cosy_agen *next_open(struct cosy_inner_stack *inner, struct cosy_l
     return NULL;
 }
 
-bool cosy_agens_open(struct cosy_loop *loop) { return next_open(cosy_inner_stacks, loop) != NULL; }
+bool cosy_agens_open(struct cosy_loop *loop)
+{
+    return next_open(cosy_inner_stacks, loop) != NULL;
+}
 
 /* One after the other, without any memory. Those that a task waits in are that task's to end. */
 cosy_async static int close_in_turn(struct cosy_loop *loop)
@@ -151,8 +156,8 @@ void cosy_agen_abandon(struct cosy_inner_stack *inner)
 {
     struct cosy_agen *gen = cosy_agen_of(inner);
     struct cosy_task *making = cosy_thread_.making;
-    cosy_log(COSY_LOG_WARNING, "cosy: async generator '%s' (created at %s:%u) was not closed when its loop closed", gen->site->name,
-             gen->site->file, gen->site->line);
+    cosy_log(COSY_LOG_WARNING, "cosy: async generator '%s' (created at %s:%u) was not closed when its loop closed",
+             gen->site->name, gen->site->file, gen->site->line);
     cosy_thread_.making = gen->state == AGEN_SUSPENDED ? gen->making : NULL;
     cosy_making_drop_until(NULL);
     cosy_thread_.making = making;

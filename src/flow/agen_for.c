@@ -11,7 +11,8 @@ bool cosy_for_open_(struct cosy_for_ *loop, struct cosy_source_ source, size_t s
     if (!source.gen && !iter)
         *loop->err_ = cosy_creation_error();
     else if (iter && iter->item_size && iter->item_size != size)
-        *loop->err_ = cosy_fail(EINVAL, "COSY_FOR takes items of %zu bytes, but its source gives %zu", size, iter->item_size);
+        *loop->err_ =
+            cosy_fail(EINVAL, "COSY_FOR takes items of %zu bytes, but its source gives %zu", size, iter->item_size);
     loop->stage_ = source.gen || iter ? 1 : 2;
     if (*loop->err_ < 0)
         cosy_for_close_(loop);
@@ -27,7 +28,7 @@ bool cosy_for_stop_(struct cosy_for_ *loop, int result)
     return false;
 }
 
-static int close_source(struct cosy_for_ *loop)
+cosy_async static int close_source(struct cosy_for_ *loop)
 {
     struct cosy_source_ source = loop->source_;
     if (loop->stage_ != 1)

@@ -1,7 +1,8 @@
 /* with.c - async with, and defer: what a block owes when it is left.
  *
- * The way out is told by where the call comes from: the end of the block, break and cosy_check leave the inner loop of COSY_WITH and reach
- * the outer one's step, all else the clean-up handler. There the block's own outcome is known only to cosy_try, which noted it just before.
+ * The way out is told by where the call comes from: the end of the block, break and cosy_check leave the inner loop of
+ * COSY_WITH and reach the outer one's step, all else the clean-up handler. There the block's own outcome is known only
+ * to cosy_try, which noted it just before.
  */
 #include <cosy/with.h>
 
@@ -71,8 +72,8 @@ void cosy_with_leave_(struct cosy_with_ *with)
 struct cosy_deferred_ cosy_deferred_new_(cosy_coro *coro, const struct cosy_place_ *place, const char *text)
 {
     if (!coro)
-        cosy_log(COSY_LOG_ERROR, "cosy: no memory to keep the deferred call (%s) of %s:%u: it will not be made", text, place->file,
-                 place->line);
+        cosy_log(COSY_LOG_ERROR, "cosy: no memory to keep the deferred call (%s) of %s:%u: it will not be made", text,
+                 place->file, place->line);
     return (struct cosy_deferred_){coro, place, text};
 }
 

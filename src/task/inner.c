@@ -1,5 +1,5 @@
-/* inner.c - the list of stacks that run inside a task's (struct cosy_inner_stack), for those who must know of all: the task tree, the
- * handler of stack overflows, a loop that closes. */
+/* inner.c - the list of stacks that run inside a task's (struct cosy_inner_stack), for those who must know of all: the
+ * task tree, the handler of stack overflows, a loop that closes. */
 #include "task.h"
 
 __thread struct cosy_inner_stack *cosy_inner_stacks __attribute__((tls_model("initial-exec")));

@@ -300,18 +300,18 @@ static __attribute__((noinline)) int switch_away_slowly(struct cosy_task *me, st
             loop->head++;
             cosy_thread_.current = task_of(node);
             /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
-            return task_of(node) == me ? 0 : (int)cosy_switch(&me->future.sp, task_of(node)->future.sp);
+            return task_of(node) == me ? 0 : cosy_switch(&me->future.sp, task_of(node)->future.sp);
         }
         if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
             loop->head++;
             cosy_thread_.current = task;
-            return (int)cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+            return cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
         }
         if (node->kind == COSY_NODE_MARKER && cosy_loop_next_turn(loop))
             continue;
         cosy_thread_.current = NULL;
-        return (int)cosy_switch(&me->future.sp, loop->marker.sp);
+        return cosy_switch(&me->future.sp, loop->marker.sp);
     }
 }
 
@@ -324,7 +324,7 @@ static inline int switch_away(struct cosy_task *me)
         return switch_away_slowly(me, loop);
     loop->head++;
     cosy_thread_.current = task_of(node);
-    return (int)cosy_switch(&me->future.sp, task_of(node)->future.sp);
+    return cosy_switch(&me->future.sp, task_of(node)->future.sp);
 }
 
 static cosy_cold int switch_away_with_all(struct cosy_task *me)
@@ -341,7 +341,7 @@ static cosy_cold int switch_away_with_all(struct cosy_task *me)
     cosy_thread_.current = to;
     if (hooked)
         cosy_hook_leave(me, to, false);
-    int told = (int)cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
+    int told = cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
     if (hooked)
         cosy_hook_arrived(me);
     return told;

@@ -1,9 +1,10 @@
-/* Stepping generators by hand: what each step returns in which state. COSY_FOR: test_agen_for.c; ends: test_agen_end.c. */
+/* Stepping generators by hand: what each step returns in which state. COSY_FOR: test_agen_for.c; ends: test_agen_end.c.
+ */
 #include "flow_test.h"
 
 /* ---- generators ---- */
 
-cosy_async static int three(cosy_emitter(int) *out)
+cosy_async static int three(cosy_emitter(int) * out)
 {
     for (int i = 1; i <= 3; i++) {
         cosy_try(cosy_yield());
@@ -12,14 +13,14 @@ cosy_async static int three(cosy_emitter(int) *out)
     return 0;
 }
 
-cosy_async static int one_then(cosy_emitter(int) *out, int result)
+cosy_async static int one_then(cosy_emitter(int) * out, int result)
 {
     cosy_try(cosy_emit(out, 1));
     return result < 0 && result != -COSY_ESTOPITER ? cosy_fail(result, "as asked") : result;
 }
 
 /* Notes what its first emit gave, cleans up with a wait, and returns it. */
-cosy_async static int careful(cosy_emitter(int) *out)
+cosy_async static int careful(cosy_emitter(int) * out)
 {
     int thrown = cosy_emit(out, 1);
     int slept = cosy_sleep(COSY_US(10));
@@ -59,8 +60,8 @@ struct point {
     char name[24];
 };
 
-cosy_async static int many(cosy_emitter(struct point) *out, int a, double b, const char *name, struct point p, long c, short d,
-                           float e, unsigned char f, long long g)
+cosy_async static int many(cosy_emitter(struct point) * out, int a, double b, const char *name, struct point p, long c,
+                           short d, float e, unsigned char f, long long g)
 {
     ck_assert(a == 1 && b == 2.5 && c == -7 && d == 3 && e == 0.5f && f == 200 && g == INT64_MIN && p.y == 9);
     struct point point = {.x = a, .y = b};
@@ -71,8 +72,7 @@ cosy_async static int many(cosy_emitter(struct point) *out, int a, double b, con
 
 TASK_TEST(arguments_and_elements_of_any_type)
 {
-    cosy_scoped(cosy_agen) gen =
-        cosy_agen(many, 1, 2.5, "name", ((struct point){.y = 9}), -7, 3, 0.5f, 200, INT64_MIN);
+    cosy_scoped(cosy_agen) gen = cosy_agen(many, 1, 2.5, "name", ((struct point){.y = 9}), -7, 3, 0.5f, 200, INT64_MIN);
     struct point item;
     ck_assert_int_eq(cosy_anext(gen, &item), 0);
     ck_assert(item.x == 1 && item.y == 2.5);
@@ -82,7 +82,7 @@ TASK_TEST(arguments_and_elements_of_any_type)
     return 0;
 }
 
-cosy_async static int texts(cosy_emitter(const char *) *out, char *own)
+cosy_async static int texts(cosy_emitter(const char *) * out, char *own)
 {
     cosy_try(cosy_emit(out, "text"));
     return cosy_emit(out, own);
@@ -100,7 +100,24 @@ TASK_TEST(texts_are_pointers)
     return 0;
 }
 
-cosy_async static int emits_for(cosy_emitter(int) *out, int depth)
+cosy_async static int last_of(cosy_emitter(int) * out, const int *numbers, const char *text)
+{
+    cosy_try(cosy_emit(out, numbers[99]));
+    return cosy_emit(out, (int)strlen(text));
+}
+
+TASK_TEST(an_array_is_passed_as_a_pointer_however_long_it_is)
+{
+    int numbers[100] = {[99] = 7}, item;
+    cosy_scoped(cosy_agen) gen = cosy_agen(last_of, numbers, "a text that is longer than two registers");
+    ck_assert_int_eq(cosy_anext(gen, &item), 0);
+    ck_assert_int_eq(item, 7);
+    ck_assert_int_eq(cosy_anext(gen, &item), 0);
+    ck_assert_int_eq(item, 40);
+    return 0;
+}
+
+cosy_async static int emits_for(cosy_emitter(int) * out, int depth)
 {
     cosy_try(cosy_emit(out, depth));
     return depth ? emits_for(out, depth - 1) : 0;
@@ -124,7 +141,8 @@ TASK_TEST(another_type_is_an_error_inside_that_names_both)
     double item = 0;
     ck_assert_int_eq(cosy_anext(gen, &item), -EINVAL);
     ck_assert_str_eq(cosy_error_message(-EINVAL), "async generator 'three' emits int, but its consumer takes double");
-    cosy_scoped(cosy_agen) points = cosy_agen(many, 1, 2.5, "name", ((struct point){.y = 9}), -7, 3, 0.5f, 200, INT64_MIN);
+    cosy_scoped(cosy_agen) points =
+        cosy_agen(many, 1, 2.5, "name", ((struct point){.y = 9}), -7, 3, 0.5f, 200, INT64_MIN);
     struct {
         char c[9];
     } other;
@@ -169,7 +187,7 @@ TASK_TEST(a_positive_result_is_the_end)
 
 /* ---- asend ---- */
 
-cosy_async static int doubling(cosy_emitter(long) *out)
+cosy_async static int doubling(cosy_emitter(long) * out)
 {
     long value = 1, sent;
     for (;;) {
@@ -223,7 +241,7 @@ TASK_TEST(a_value_to_one_that_has_ended_is_the_end)
 
 /* ---- athrow ---- */
 
-cosy_async static int forgiving(cosy_emitter(int) *out)
+cosy_async static int forgiving(cosy_emitter(int) * out)
 {
     int thrown = cosy_emit(out, 1);
     if (thrown == -EDOM) {
@@ -266,7 +284,7 @@ TASK_TEST(a_thrown_error_keeps_its_message)
     return 0;
 }
 
-cosy_async static int swallows(cosy_emitter(int) *out)
+cosy_async static int swallows(cosy_emitter(int) * out)
 {
     (void)cosy_emit(out, 1);
     return 0;
@@ -339,7 +357,7 @@ TASK_TEST(close_of_a_body_that_just_returns)
     return 0;
 }
 
-cosy_async static int fails_in_cleanup(cosy_emitter(int) *out)
+cosy_async static int fails_in_cleanup(cosy_emitter(int) * out)
 {
     (void)cosy_emit(out, 1);
     cosy_try(cosy_yield());
@@ -357,7 +375,7 @@ TASK_TEST(an_error_of_the_cleanup_is_the_closes)
     return 0;
 }
 
-cosy_async static int emits_again(cosy_emitter(int) *out, int how_often)
+cosy_async static int emits_again(cosy_emitter(int) * out, int how_often)
 {
     int thrown = cosy_emit(out, 1);
     cosy_try(cosy_yield());
@@ -374,7 +392,8 @@ TASK_TEST(emitting_during_close_is_an_error_and_the_body_still_ends)
     ck_assert_int_eq(cosy_anext(gen, &item), 0);
     ck_assert_int_eq(cosy_aclose(gen), -COSY_EIGNOREDCLOSE);
     said("COSY_EIGNOREDCLOSE cleaned");
-    ck_assert_ptr_nonnull(strstr(cosy_error_message(-COSY_EIGNOREDCLOSE), "'emits_again' emitted while it was being closed"));
+    ck_assert_ptr_nonnull(
+        strstr(cosy_error_message(-COSY_EIGNOREDCLOSE), "'emits_again' emitted while it was being closed"));
     ck_assert_int_eq(cosy_anext(gen, &item), -COSY_ESTOPITER);
     ck_assert_int_eq(cosy_aclose(gen), 0);
     return 0;
@@ -393,7 +412,7 @@ TASK_TEST(a_body_that_never_stops_emitting_is_left_where_it_stands)
 
 /* ---- two at once ---- */
 
-cosy_async static int slow(cosy_emitter(int) *out)
+cosy_async static int slow(cosy_emitter(int) * out)
 {
     cosy_try(cosy_sleep(COSY_MS(1)));
     return cosy_emit(out, 1);
@@ -426,7 +445,7 @@ TASK_TEST(a_second_step_at_once_is_refused)
 
 static cosy_agen *itself;
 
-cosy_async static int steps_itself(cosy_emitter(int) *out)
+cosy_async static int steps_itself(cosy_emitter(int) * out)
 {
     int item;
     cosy_try(cosy_anext(itself, &item));
@@ -441,12 +460,12 @@ TASK_TEST(a_body_cannot_step_itself)
     return 0;
 }
 
-cosy_async static int emit_for_another(cosy_emitter(int) *out)
+cosy_async static int emit_for_another(cosy_emitter(int) * out)
 {
     return cosy_emit(out, 1);
 }
 
-cosy_async static int lends_its_emitter(cosy_emitter(int) *out)
+cosy_async static int lends_its_emitter(cosy_emitter(int) * out)
 {
     cosy_scoped(cosy_task) task = cosy_create_task(emit_for_another, out);
     return cosy_await(task);
@@ -463,7 +482,7 @@ TASK_TEST(an_emit_from_another_stack_is_refused)
 
 /* ---- waits and cancellation inside ---- */
 
-cosy_async static int who_am_i(cosy_emitter(cosy_task *) *out)
+cosy_async static int who_am_i(cosy_emitter(cosy_task *) * out)
 {
     cosy_try(cosy_emit(out, cosy_current_task()));
     cosy_try(cosy_yield());
@@ -488,7 +507,7 @@ TASK_TEST(the_body_runs_in_whichever_task_steps_it)
     return 0;
 }
 
-cosy_async static int sleeps(cosy_emitter(int) *out)
+cosy_async static int sleeps(cosy_emitter(int) * out)
 {
     cosy_try(cosy_emit(out, 1));
     int result = cosy_sleep(COSY_S(1000));
@@ -531,7 +550,7 @@ cosy_async static int sum(int a, int b, int c)
     return a + b + c;
 }
 
-cosy_async static int emitting_in_a_call(cosy_emitter(int) *out)
+cosy_async static int emitting_in_a_call(cosy_emitter(int) * out)
 {
     cosy_coro *coro = cosy_call(sum, cosy_emit(out, 1), cosy_yield(), 10 + cosy_emit(out, 2));
     return cosy_emit(out, cosy_await(coro));
@@ -545,7 +564,7 @@ TASK_TEST(calls_in_the_making_stay_with_their_stack)
     return 0;
 }
 
-cosy_async static int left_in_the_middle(cosy_emitter(int) *out)
+cosy_async static int left_in_the_middle(cosy_emitter(int) * out)
 {
     cosy_coro *coro = cosy_call(sum, 1, 2, cosy_try(cosy_emit(out, 1)));
     return cosy_await(coro);
@@ -561,7 +580,7 @@ TASK_TEST(a_call_left_in_the_middle_by_a_close_is_dropped)
 }
 
 /* A coroutine driven by hand that iterates: what suspends inside the generator suspends it as a whole. */
-cosy_async static int suspends(cosy_emitter(int) *out)
+cosy_async static int suspends(cosy_emitter(int) * out)
 {
     int64_t sent;
     cosy_try(cosy_suspend(41, &sent));
@@ -592,7 +611,7 @@ TASK_TEST(a_driven_coroutine_suspends_through_a_generator)
     return 0;
 }
 
-cosy_async static int drives(cosy_emitter(int) *out)
+cosy_async static int drives(cosy_emitter(int) * out)
 {
     cosy_coro *coro = cosy_call(iterates);
     int64_t value;
@@ -768,21 +787,22 @@ TASK_TEST(an_item_costs_no_allocation_and_a_generator_one)
 }
 
 TESTS_MAIN("agen", items_come_in_order_and_then_the_end_for_ever, nothing_runs_before_the_first_step,
-           arguments_and_elements_of_any_type, texts_are_pointers, a_generator_delegates_by_passing_its_emitter_on,
-           another_type_is_an_error_inside_that_names_both, an_error_of_the_body_comes_once_with_its_message,
-           stop_iteration_from_a_body_is_a_mistake_of_its, a_positive_result_is_the_end,
-           what_is_sent_can_be_asked_for_until_the_next_emit,
-           a_value_to_one_that_has_not_begun_is_refused_and_it_can_still_begin, a_value_to_one_that_has_ended_is_the_end,
-           what_is_thrown_can_be_caught_and_emitting_goes_on, what_is_thrown_comes_back_when_nobody_catches_it,
-           a_thrown_error_keeps_its_message, a_body_that_swallows_what_is_thrown_and_returns_has_ended,
-           throwing_into_one_that_has_not_begun_closes_it, generator_exit_may_be_thrown_by_hand,
-           close_runs_the_cleanup_which_may_wait, close_before_the_beginning_and_after_the_end_does_nothing,
-           close_of_a_body_that_just_returns, an_error_of_the_cleanup_is_the_closes,
-           emitting_during_close_is_an_error_and_the_body_still_ends,
+           arguments_and_elements_of_any_type, texts_are_pointers, an_array_is_passed_as_a_pointer_however_long_it_is,
+           a_generator_delegates_by_passing_its_emitter_on, another_type_is_an_error_inside_that_names_both,
+           an_error_of_the_body_comes_once_with_its_message, stop_iteration_from_a_body_is_a_mistake_of_its,
+           a_positive_result_is_the_end, what_is_sent_can_be_asked_for_until_the_next_emit,
+           a_value_to_one_that_has_not_begun_is_refused_and_it_can_still_begin,
+           a_value_to_one_that_has_ended_is_the_end, what_is_thrown_can_be_caught_and_emitting_goes_on,
+           what_is_thrown_comes_back_when_nobody_catches_it, a_thrown_error_keeps_its_message,
+           a_body_that_swallows_what_is_thrown_and_returns_has_ended, throwing_into_one_that_has_not_begun_closes_it,
+           generator_exit_may_be_thrown_by_hand, close_runs_the_cleanup_which_may_wait,
+           close_before_the_beginning_and_after_the_end_does_nothing, close_of_a_body_that_just_returns,
+           an_error_of_the_cleanup_is_the_closes, emitting_during_close_is_an_error_and_the_body_still_ends,
            a_body_that_never_stops_emitting_is_left_where_it_stands, a_second_step_at_once_is_refused,
            a_body_cannot_step_itself, an_emit_from_another_stack_is_refused, the_body_runs_in_whichever_task_steps_it,
            a_cancel_reaches_the_wait_inside, a_timeout_ends_the_wait_inside, calls_in_the_making_stay_with_their_stack,
            a_call_left_in_the_middle_by_a_close_is_dropped, a_driven_coroutine_suspends_through_a_generator,
            a_generator_drives_a_coroutine_that_iterates, the_task_tree_shows_the_generator_and_its_consumer,
-           info_tells_name_place_and_what_it_awaits, outside_a_task_a_step_is_an_error, a_step_from_another_loop_is_refused,
-           no_memory_is_an_error_and_leaves_nothing, an_item_costs_no_allocation_and_a_generator_one)
+           info_tells_name_place_and_what_it_awaits, outside_a_task_a_step_is_an_error,
+           a_step_from_another_loop_is_refused, no_memory_is_an_error_and_leaves_nothing,
+           an_item_costs_no_allocation_and_a_generator_one)

@@ -1,7 +1,7 @@
 /* Generators that nobody ended: dropped, forgotten, or left over when the run ends. */
 #include "flow_test.h"
 
-cosy_async static int endless(cosy_emitter(int) *out, const char *name)
+cosy_async static int endless(cosy_emitter(int) * out, const char *name)
 {
     int result;
     while ((result = cosy_emit(out, 1)) == 0)
@@ -11,7 +11,7 @@ cosy_async static int endless(cosy_emitter(int) *out, const char *name)
     return result;
 }
 
-cosy_async static int failing(cosy_emitter(int) *out)
+cosy_async static int failing(cosy_emitter(int) * out)
 {
     (void)cosy_emit(out, 1);
     return cosy_fail(EIO, "flush failed");
@@ -73,7 +73,7 @@ TASK_TEST(dropped_in_a_callback_before_and_after_its_life)
     return 0;
 }
 
-cosy_async static int waits_then_emits(cosy_emitter(int) *out)
+cosy_async static int waits_then_emits(cosy_emitter(int) * out)
 {
     cosy_try(cosy_sleep(COSY_MS(1)));
     int result = cosy_emit(out, 1);
@@ -130,7 +130,8 @@ TASK_TEST(shutdown_closes_all_at_once)
     ck_assert_int_eq(cosy_shutdown_asyncgens(), 0);
     if (simulated())
         ck_assert_int_lt(now() - before, COSY_US(1900)); /* one clean-up's time, not two */
-    ck_assert(strcmp(trace, "a COSY_EGENEXIT b COSY_EGENEXIT") == 0 || strcmp(trace, "b COSY_EGENEXIT a COSY_EGENEXIT") == 0);
+    ck_assert(strcmp(trace, "a COSY_EGENEXIT b COSY_EGENEXIT") == 0 ||
+              strcmp(trace, "b COSY_EGENEXIT a COSY_EGENEXIT") == 0);
     trace[0] = 0;
     ck_assert_int_eq(cosy_anext(a, &item), -COSY_ESTOPITER);
     ck_assert_int_eq(cosy_shutdown_asyncgens(), 0);
@@ -197,8 +198,8 @@ END_TEST
 cosy_async static int iterates_for_long(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(endless, "inner"))
-        cosy_check(err, cosy_sleep(COSY_S(1000)));
+    COSY_FOR(int, x, err, cosy_agen(endless, "inner"))
+    cosy_check(err, cosy_sleep(COSY_S(1000)));
     say("%s", cosy_errname(err));
     return err;
 }
@@ -266,5 +267,5 @@ TESTS_MAIN("agen_end", the_end_of_its_block_closes_and_waits, an_error_at_the_en
            dropped_while_another_task_is_in_it_it_ends_at_its_next_emit, a_cancel_that_comes_during_the_drop_is_kept,
            shutdown_closes_all_at_once, beginning_one_after_shutdown_is_warned_of,
            errors_of_a_shutdown_go_to_the_exception_handler, the_end_of_a_run_closes_what_is_left,
-           tasks_are_cancelled_first_and_generators_closed_then, dropped_between_two_runs_it_is_closed_at_the_runners_end,
-           a_loop_closed_under_a_generator_says_so)
+           tasks_are_cancelled_first_and_generators_closed_then,
+           dropped_between_two_runs_it_is_closed_at_the_runners_end, a_loop_closed_under_a_generator_says_so)

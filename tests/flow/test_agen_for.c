@@ -2,7 +2,7 @@
 #include "flow_test.h"
 
 /* Emits low, low + 1, ... high - 1; tells its clean-up, which waits. */
-cosy_async static int range(cosy_emitter(int) *out, int low, int high)
+cosy_async static int range(cosy_emitter(int) * out, int low, int high)
 {
     int result = 0;
     for (int i = low; i < high && result == 0; i++)
@@ -12,7 +12,7 @@ cosy_async static int range(cosy_emitter(int) *out, int low, int high)
     return result;
 }
 
-cosy_async static int broken(cosy_emitter(int) *out, int at)
+cosy_async static int broken(cosy_emitter(int) * out, int at)
 {
     for (int i = 0; i < at; i++)
         cosy_try(cosy_emit(out, i));
@@ -24,8 +24,8 @@ cosy_async static int broken(cosy_emitter(int) *out, int at)
 TASK_TEST(all_items_and_the_end)
 {
     int err = -1, sum = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 10))
-        sum += x;
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 10))
+    sum += x;
     ck_assert_int_eq(err, 0);
     ck_assert_int_eq(sum, 45);
     said("0");
@@ -35,8 +35,8 @@ TASK_TEST(all_items_and_the_end)
 TASK_TEST(no_items)
 {
     int err = -1;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 0))
-        say("%d", x);
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 0))
+    say("%d", x);
     ck_assert_int_eq(err, 0);
     said("0");
     return 0;
@@ -45,7 +45,8 @@ TASK_TEST(no_items)
 TASK_TEST(break_closes_and_waits_for_the_cleanup)
 {
     int err = -1;
-    COSY_FOR (int, x, err, cosy_agen(range, 5, 10)) {
+    COSY_FOR(int, x, err, cosy_agen(range, 5, 10))
+    {
         if (x == 7)
             break;
         say("x%d", x);
@@ -59,7 +60,8 @@ TASK_TEST(break_closes_and_waits_for_the_cleanup)
 TASK_TEST(continue_goes_on)
 {
     int err = -1;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 6)) {
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 6))
+    {
         if (x % 2)
             continue;
         say("x%d", x);
@@ -72,9 +74,9 @@ TASK_TEST(continue_goes_on)
 cosy_async static int first_over(int limit)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 100))
-        if (x > limit)
-            return x;
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 100))
+    if (x > limit)
+        return x;
     return err;
 }
 
@@ -88,8 +90,8 @@ TASK_TEST(return_closes_and_waits_for_the_cleanup)
 cosy_async static int leaves_by_try(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 100))
-        cosy_try(x == 2 ? cosy_fail(EDOM, "two") : 0);
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 100))
+    cosy_try(x == 2 ? cosy_fail(EDOM, "two") : 0);
     return err;
 }
 
@@ -104,9 +106,9 @@ TASK_TEST(cosy_try_closes_and_keeps_its_error)
 TASK_TEST(goto_closes)
 {
     int err = -1;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 100))
-        if (x == 2)
-            goto out;
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 100))
+    if (x == 2)
+        goto out;
     say("not here");
 out:
     said("0");
@@ -116,8 +118,8 @@ out:
 TASK_TEST(check_leaves_with_the_bodys_error)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 100))
-        cosy_check(err, x == 2 ? -EDOM : 0);
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 100))
+    cosy_check(err, x == 2 ? -EDOM : 0);
     ck_assert_int_eq(err, -EDOM);
     said("0");
     return 0;
@@ -126,8 +128,8 @@ TASK_TEST(check_leaves_with_the_bodys_error)
 TASK_TEST(an_error_of_the_source_ends_the_loop)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(broken, 2))
-        say("x%d", x);
+    COSY_FOR(int, x, err, cosy_agen(broken, 2))
+    say("x%d", x);
     ck_assert_int_eq(err, -ERANGE);
     ck_assert_str_eq(cosy_error_message(-ERANGE), "broken at 2");
     said("x0 x1");
@@ -136,7 +138,7 @@ TASK_TEST(an_error_of_the_source_ends_the_loop)
 
 /* ---- the error of the close ---- */
 
-cosy_async static int bad_end(cosy_emitter(int) *out)
+cosy_async static int bad_end(cosy_emitter(int) * out)
 {
     while (cosy_emit(out, 1) == 0)
         continue;
@@ -146,8 +148,8 @@ cosy_async static int bad_end(cosy_emitter(int) *out)
 TASK_TEST(an_error_of_the_close_after_break_is_the_loops)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(bad_end))
-        break;
+    COSY_FOR(int, x, err, cosy_agen(bad_end))
+    break;
     ck_assert_int_eq(err, -EIO);
     return 0;
 }
@@ -155,8 +157,8 @@ TASK_TEST(an_error_of_the_close_after_break_is_the_loops)
 TASK_TEST(the_bodys_error_stays_when_the_close_fails_too)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(bad_end))
-        cosy_check(err, -EDOM);
+    COSY_FOR(int, x, err, cosy_agen(bad_end))
+    cosy_check(err, -EDOM);
     ck_assert_int_eq(err, -EDOM);
     return 0;
 }
@@ -164,8 +166,8 @@ TASK_TEST(the_bodys_error_stays_when_the_close_fails_too)
 cosy_async static int returns_from(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(bad_end))
-        return x + 41;
+    COSY_FOR(int, x, err, cosy_agen(bad_end))
+    return x + 41;
     return err;
 }
 
@@ -178,7 +180,7 @@ TASK_TEST(after_return_an_error_of_the_close_is_told)
 
 /* ---- cancellation ---- */
 
-cosy_async static int waits_in_the_source(cosy_emitter(int) *out)
+cosy_async static int waits_in_the_source(cosy_emitter(int) * out)
 {
     cosy_try(cosy_emit(out, 1));
     int result = cosy_sleep(COSY_S(1000));
@@ -189,8 +191,8 @@ cosy_async static int waits_in_the_source(cosy_emitter(int) *out)
 cosy_async static int consumes(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(waits_in_the_source))
-        say("x%d", x);
+    COSY_FOR(int, x, err, cosy_agen(waits_in_the_source))
+    say("x%d", x);
     return err;
 }
 
@@ -207,8 +209,8 @@ TASK_TEST(a_cancel_in_the_source_ends_the_loop)
 cosy_async static int waits_in_the_body(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 10))
-        cosy_check(err, cosy_sleep(COSY_S(1000)));
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 10))
+    cosy_check(err, cosy_sleep(COSY_S(1000)));
     return err;
 }
 
@@ -222,7 +224,7 @@ TASK_TEST(a_cancel_in_the_body_closes_the_source)
     return 0;
 }
 
-cosy_async static int slow_end(cosy_emitter(int) *out)
+cosy_async static int slow_end(cosy_emitter(int) * out)
 {
     while (cosy_emit(out, 1) == 0)
         continue;
@@ -232,16 +234,16 @@ cosy_async static int slow_end(cosy_emitter(int) *out)
 cosy_async static int breaks_off(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(slow_end))
-        break;
+    COSY_FOR(int, x, err, cosy_agen(slow_end))
+    break;
     return err;
 }
 
 cosy_async static int returns_early(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(slow_end))
-        return x;
+    COSY_FOR(int, x, err, cosy_agen(slow_end))
+    return x;
     return err;
 }
 
@@ -262,9 +264,11 @@ TASK_TEST(a_cancel_during_the_close_is_not_lost)
 TASK_TEST(loops_inside_loops_and_one_after_the_other)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 2)) {
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 2))
+    {
         int inner = 0;
-        COSY_FOR (int, y, inner, cosy_agen(range, 10, 13)) {
+        COSY_FOR(int, y, inner, cosy_agen(range, 10, 13))
+        {
             if (y == 12)
                 break;
             say("%d-%d", x, y);
@@ -273,18 +277,18 @@ TASK_TEST(loops_inside_loops_and_one_after_the_other)
     }
     ck_assert_int_eq(err, 0);
     said("0-10 0-11 10 1-10 1-11 10 0");
-    COSY_FOR (int, x, err, cosy_agen(range, 20, 21))
-        say("x%d", x);
+    COSY_FOR(int, x, err, cosy_agen(range, 20, 21))
+    say("x%d", x);
     said("x20 20");
     return 0;
 }
 
 /* A generator over a generator that it is given. */
-cosy_async static int halves(cosy_emitter(double) *out, cosy_agen *numbers)
+cosy_async static int halves(cosy_emitter(double) * out, cosy_agen *numbers)
 {
     int err = 0;
-    COSY_FOR (int, x, err, numbers)
-        cosy_check(err, cosy_emit(out, x / 2.0));
+    COSY_FOR(int, x, err, numbers)
+    cosy_check(err, cosy_emit(out, x / 2.0));
     return err;
 }
 
@@ -292,7 +296,8 @@ TASK_TEST(generators_over_generators)
 {
     int err = 0;
     cosy_scoped(cosy_agen) numbers = cosy_agen(range, 1, 100);
-    COSY_FOR (double, x, err, cosy_agen(halves, numbers)) {
+    COSY_FOR(double, x, err, cosy_agen(halves, numbers))
+    {
         if (x > 1.5)
             break;
         say("%.1f", x);
@@ -302,20 +307,21 @@ TASK_TEST(generators_over_generators)
     return 0;
 }
 
-cosy_async static int evens(cosy_emitter(int) *out, cosy_agen *numbers)
+cosy_async static int evens(cosy_emitter(int) * out, cosy_agen *numbers)
 {
     int err = 0;
-    COSY_FOR (int, x, err, numbers)
-        if (x % 2 == 0) {
-            cosy_check(err, cosy_emit(out, x));
-        }
+    COSY_FOR(int, x, err, numbers)
+    if (x % 2 == 0) {
+        cosy_check(err, cosy_emit(out, x));
+    }
     return err;
 }
 
 TASK_TEST(one_that_is_made_as_an_argument_belongs_to_the_loop_that_takes_it)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(evens, cosy_agen(evens, cosy_agen(range, 0, 100)))) {
+    COSY_FOR(int, x, err, cosy_agen(evens, cosy_agen(evens, cosy_agen(range, 0, 100))))
+    {
         if (x > 4)
             break;
         say("x%d", x);
@@ -328,7 +334,8 @@ TASK_TEST(one_that_is_made_as_an_argument_belongs_to_the_loop_that_takes_it)
 TASK_TEST(a_generator_in_the_body_has_a_type_of_its_own)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 1)) {
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 1))
+    {
         cosy_scoped(cosy_agen) numbers = cosy_agen(range, 1, 100);
         cosy_scoped(cosy_agen) other = cosy_agen(halves, numbers);
         double item;
@@ -344,15 +351,16 @@ TASK_TEST(a_named_one_is_closed_but_stays_the_callers)
     int err = 0, item;
     cosy_scoped(cosy_agen) gen = cosy_agen(range, 0, 10);
     ck_assert_int_eq(cosy_anext(gen, &item), 0);
-    COSY_FOR (int, x, err, gen) {
+    COSY_FOR(int, x, err, gen)
+    {
         say("x%d", x);
         if (x == 2)
             break;
     }
     ck_assert_int_eq(cosy_anext(gen, &item), -COSY_ESTOPITER);
     said("x1 x2 0");
-    COSY_FOR (int, x, err, gen)
-        say("x%d", x);
+    COSY_FOR(int, x, err, gen)
+    say("x%d", x);
     ck_assert_int_eq(err, 0);
     return 0;
 }
@@ -364,8 +372,8 @@ TASK_TEST(one_that_another_task_is_in_is_an_error)
     ck_assert_int_eq(cosy_anext(gen, &item), 0);
     cosy_scoped(cosy_task) task = cosy_create_task(cosy_anext_, gen, &item, COSY_TYPE_(int));
     let_all_run(1);
-    COSY_FOR (int, x, err, gen)
-        say("x%d", x);
+    COSY_FOR(int, x, err, gen)
+    say("x%d", x);
     ck_assert_int_eq(err, -COSY_ERUNNING);
     cosy_task_cancel(task);
     ck_assert_int_eq(cosy_await(task), -ECANCELED);
@@ -377,8 +385,8 @@ TASK_TEST(another_type_is_an_error_of_the_loop)
 {
     int err = 0;
     cosy_scoped(cosy_agen) gen = cosy_agen(range, 0, 10);
-    COSY_FOR (short, x, err, gen)
-        say("x%d", x);
+    COSY_FOR(short, x, err, gen)
+    say("x%d", x);
     ck_assert_int_eq(err, -EINVAL);
     said("0");
     return 0;
@@ -413,13 +421,13 @@ TASK_TEST(a_source_of_ones_own_is_asked_and_closed_once)
 {
     int err = 0;
     struct counter counter = {{counter_next, counter_close, sizeof(int)}, 1, 3, -COSY_ESTOPITER};
-    COSY_FOR (int, x, err, &counter.iter)
-        say("x%d", x);
+    COSY_FOR(int, x, err, &counter.iter)
+    say("x%d", x);
     ck_assert_int_eq(err, 0);
     said("x1 x2 x3 closed");
     counter.next = 1;
-    COSY_FOR (int, x, err, &counter.iter)
-        break;
+    COSY_FOR(int, x, err, &counter.iter)
+    break;
     ck_assert_int_eq(err, 0);
     said("closed");
     return 0;
@@ -429,16 +437,16 @@ TASK_TEST(only_stop_iteration_is_the_end)
 {
     int err = 0;
     struct counter counter = {{counter_next, NULL, 0}, 1, 0, -EDOM};
-    COSY_FOR (int, x, err, &counter.iter)
-        say("x%d", x);
+    COSY_FOR(int, x, err, &counter.iter)
+    say("x%d", x);
     ck_assert_int_eq(err, -EDOM);
     counter.result = 3;
-    COSY_FOR (int, x, err, &counter.iter)
-        say("x%d", x);
+    COSY_FOR(int, x, err, &counter.iter)
+    say("x%d", x);
     ck_assert_int_eq(err, -EINVAL);
     counter.iter.item_size = 8;
-    COSY_FOR (int, x, err, &counter.iter)
-        say("x%d", x);
+    COSY_FOR(int, x, err, &counter.iter)
+    say("x%d", x);
     ck_assert_int_eq(err, -EINVAL);
     ck_assert_str_eq(cosy_error_message(-EINVAL), "COSY_FOR takes items of 4 bytes, but its source gives 8");
     return 0;
@@ -451,7 +459,7 @@ static int add(int a, int b)
     return a + b;
 }
 
-cosy_async static int each_of(cosy_emitter(int) *out, const int *numbers, size_t count)
+cosy_async static int each_of(cosy_emitter(int) * out, const int *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         cosy_try(cosy_emit(out, numbers[i]));
@@ -474,9 +482,9 @@ TASK_TEST(fold_adds_items_and_nothing_is_nothing)
 static int loops_in_a_task(void)
 {
     int err = 0;
-    COSY_FOR (int, x, err, cosy_agen(range, 0, 2))
-        if (x < 0)
-            break;
+    COSY_FOR(int, x, err, cosy_agen(range, 0, 2))
+    if (x < 0)
+        break;
     trace[0] = 0;
     return err;
 }
@@ -499,7 +507,8 @@ TESTS_MAIN("agen_for", all_items_and_the_end, no_items, break_closes_and_waits_f
            after_return_an_error_of_the_close_is_told, a_cancel_in_the_source_ends_the_loop,
            a_cancel_in_the_body_closes_the_source, a_cancel_during_the_close_is_not_lost,
            loops_inside_loops_and_one_after_the_other, generators_over_generators,
-           one_that_is_made_as_an_argument_belongs_to_the_loop_that_takes_it, a_generator_in_the_body_has_a_type_of_its_own,
-           a_named_one_is_closed_but_stays_the_callers, one_that_another_task_is_in_is_an_error,
-           another_type_is_an_error_of_the_loop, a_source_of_ones_own_is_asked_and_closed_once, only_stop_iteration_is_the_end,
+           one_that_is_made_as_an_argument_belongs_to_the_loop_that_takes_it,
+           a_generator_in_the_body_has_a_type_of_its_own, a_named_one_is_closed_but_stays_the_callers,
+           one_that_another_task_is_in_is_an_error, another_type_is_an_error_of_the_loop,
+           a_source_of_ones_own_is_asked_and_closed_once, only_stop_iteration_is_the_end,
            fold_adds_items_and_nothing_is_nothing, no_memory_is_an_error_and_leaves_nothing)

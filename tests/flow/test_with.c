@@ -26,8 +26,8 @@ TASK_TEST(enter_body_exit)
 {
     int err = -1;
     struct room room = {"a", 0, 0};
-    COSY_WITH (err, room, &room)
-        say("body");
+    COSY_WITH(err, room, &room)
+    say("body");
     ck_assert_int_eq(err, 0);
     said("+a body -a(0)");
     return 0;
@@ -37,7 +37,8 @@ TASK_TEST(exit_sees_the_bodys_error_and_leaves_it)
 {
     int err = 0;
     struct room room = {"a", 0, false};
-    COSY_WITH (err, room, &room) {
+    COSY_WITH(err, room, &room)
+    {
         cosy_check(err, cosy_fail(EDOM, "mine"));
         say("not here");
     }
@@ -51,12 +52,12 @@ TASK_TEST(exit_returning_true_suppresses_the_error)
 {
     int err = 0;
     struct room room = {"a", 0, true};
-    COSY_WITH (err, room, &room)
-        cosy_check(err, -EDOM);
+    COSY_WITH(err, room, &room)
+    cosy_check(err, -EDOM);
     ck_assert_int_eq(err, 0);
     said("+a -a(EDOM)");
-    COSY_WITH (err, room, &room)
-        say("body");
+    COSY_WITH(err, room, &room)
+    say("body");
     ck_assert_int_eq(err, 0);
     said("+a body -a(0)");
     return 0;
@@ -66,11 +67,11 @@ TASK_TEST(an_error_of_exit_takes_the_place_of_the_bodys)
 {
     int err = 0;
     struct room room = {"a", 0, -EIO};
-    COSY_WITH (err, room, &room)
-        cosy_check(err, -EDOM);
+    COSY_WITH(err, room, &room)
+    cosy_check(err, -EDOM);
     ck_assert_int_eq(err, -EIO);
-    COSY_WITH (err, room, &room)
-        say("body");
+    COSY_WITH(err, room, &room)
+    say("body");
     ck_assert_int_eq(err, -EIO);
     said("+a -a(EDOM) +a body -a(0)");
     return 0;
@@ -80,8 +81,8 @@ TASK_TEST(a_failed_enter_leaves_the_block_out_and_exit_too)
 {
     int err = 0;
     struct room room = {"a", -EACCES, 0};
-    COSY_WITH (err, room, &room)
-        say("body");
+    COSY_WITH(err, room, &room)
+    say("body");
     ck_assert_int_eq(err, -EACCES);
     said("+a");
     return 0;
@@ -91,27 +92,27 @@ TASK_TEST(several_exit_in_reverse_order)
 {
     int err = 0;
     struct room a = {"a", 0, 0}, b = {"b", 0, 0}, c = {"c", 0, 0};
-    COSY_WITH (err, room, &a)
-        COSY_WITH (err, room, &b)
-            COSY_WITH (err, room, &c)
-                say("body");
+    COSY_WITH(err, room, &a)
+    COSY_WITH(err, room, &b)
+    COSY_WITH(err, room, &c)
+    say("body");
     ck_assert_int_eq(err, 0);
     said("+a +b +c body -c(0) -b(0) -a(0)");
-    COSY_WITH (err, room, &a)
-        COSY_WITH (err, room, &b)
-            cosy_check(err, -EDOM);
+    COSY_WITH(err, room, &a)
+    COSY_WITH(err, room, &b)
+    cosy_check(err, -EDOM);
     ck_assert_int_eq(err, -EDOM);
     said("+a +b -b(EDOM) -a(EDOM)");
     b.exit_result = true;
-    COSY_WITH (err, room, &a)
-        COSY_WITH (err, room, &b)
-            cosy_check(err, -EDOM);
+    COSY_WITH(err, room, &a)
+    COSY_WITH(err, room, &b)
+    cosy_check(err, -EDOM);
     ck_assert_int_eq(err, 0);
     said("+a +b -b(EDOM) -a(0)");
     b.enter_result = -EACCES;
-    COSY_WITH (err, room, &a)
-        COSY_WITH (err, room, &b)
-            say("body");
+    COSY_WITH(err, room, &a)
+    COSY_WITH(err, room, &b)
+    say("body");
     ck_assert_int_eq(err, -EACCES);
     said("+a +b -a(EACCES)");
     return 0;
@@ -122,8 +123,8 @@ TASK_TEST(several_exit_in_reverse_order)
 cosy_async static int returns_from(struct room *room, int value)
 {
     int err = 0;
-    COSY_WITH (err, room, room)
-        return value;
+    COSY_WITH(err, room, room)
+    return value;
     return err;
 }
 
@@ -142,7 +143,8 @@ TASK_TEST(return_exits_and_keeps_its_value)
 cosy_async static int tries(struct room *room, int code)
 {
     int err = 0;
-    COSY_WITH (err, room, room) {
+    COSY_WITH(err, room, room)
+    {
         cosy_try(code);
         say("goes on");
     }
@@ -163,7 +165,8 @@ TASK_TEST(exit_sees_the_code_that_cosy_try_leaves_with)
 cosy_async static int handles(struct room *room, int depth)
 {
     int err = 0;
-    COSY_WITH (err, room, room) {
+    COSY_WITH(err, room, room)
+    {
         if (depth == 0)
             cosy_try(cosy_fail(EDOM, "deep"));
         (void)handles(room, depth - 1);
@@ -187,9 +190,9 @@ TASK_TEST(an_error_that_was_handled_is_not_the_blocks)
 cosy_async static int tries_in_two_blocks(struct room *a, struct room *b)
 {
     int err = 0;
-    COSY_WITH (err, room, a)
-        COSY_WITH (err, room, b)
-            cosy_try(-EDOM);
+    COSY_WITH(err, room, a)
+    COSY_WITH(err, room, b)
+    cosy_try(-EDOM);
     return err;
 }
 
@@ -215,9 +218,9 @@ cosy_async static int tries_in_a_busy_block(struct room *a, struct room *b)
 {
     int err = 0;
     struct busy busy = {b};
-    COSY_WITH (err, room, a)
-        COSY_WITH (err, busy, &busy)
-            cosy_try(-EDOM);
+    COSY_WITH(err, room, a)
+    COSY_WITH(err, busy, &busy)
+    cosy_try(-EDOM);
     return err;
 }
 
@@ -234,7 +237,8 @@ TASK_TEST(each_block_is_told_its_code_whatever_exits_do_between)
 cosy_async static int checks_in_a_loop(struct room *room)
 {
     int err = 0, inner = 0;
-    COSY_WITH (err, room, room) {
+    COSY_WITH(err, room, room)
+    {
         for (;;)
             cosy_check(inner, -EDOM);
         return 3;
@@ -253,8 +257,8 @@ TASK_TEST(an_error_that_ends_an_inner_loop_is_not_the_blocks)
 cosy_async static int stays_in(struct room *room)
 {
     int err = 0;
-    COSY_WITH (err, room, room)
-        (void)cosy_sleep(COSY_S(1000));
+    COSY_WITH(err, room, room)
+    (void)cosy_sleep(COSY_S(1000));
     return err;
 }
 
@@ -289,20 +293,20 @@ TASK_TEST(break_continue_and_goto_exit_once)
 {
     int err = 0;
     struct room room = {"a", 0, 0};
-    COSY_WITH (err, room, &room)
-        break;
+    COSY_WITH(err, room, &room)
+    break;
     said("+a -a(0)");
-    COSY_WITH (err, room, &room)
-        continue;
+    COSY_WITH(err, room, &room)
+    continue;
     said("+a -a(0)");
-    COSY_WITH (err, room, &room)
-        goto out;
+    COSY_WITH(err, room, &room)
+    goto out;
     say("not here");
 out:
     said("+a -a(0)");
     for (int i = 0; i < 2; i++)
-        COSY_WITH (err, room, &room)
-            say("%d", i);
+        COSY_WITH(err, room, &room)
+    say("%d", i);
     said("+a 0 -a(0) +a 1 -a(0)");
     return 0;
 }
@@ -312,8 +316,8 @@ out:
 cosy_async static int sleeps_in(struct room *room)
 {
     int err = 0;
-    COSY_WITH (err, room, room)
-        cosy_check(err, cosy_sleep(COSY_S(1000)));
+    COSY_WITH(err, room, room)
+    cosy_check(err, cosy_sleep(COSY_S(1000)));
     return err;
 }
 
@@ -357,8 +361,8 @@ cosy_async static int falls_out(void)
 {
     int err = 0;
     struct slow slow = {0};
-    COSY_WITH (err, slow, &slow)
-        say("body");
+    COSY_WITH(err, slow, &slow)
+    say("body");
     return err;
 }
 
@@ -366,8 +370,8 @@ cosy_async static int returns_out(void)
 {
     int err = 0;
     struct slow slow = {0};
-    COSY_WITH (err, slow, &slow)
-        return 5;
+    COSY_WITH(err, slow, &slow)
+    return 5;
     return err;
 }
 
@@ -386,12 +390,12 @@ TASK_TEST(a_cancel_in_exit_is_not_lost)
 
 /* ---- in a generator, and around one ---- */
 
-cosy_async static int guarded(cosy_emitter(int) *out, struct room *room)
+cosy_async static int guarded(cosy_emitter(int) * out, struct room *room)
 {
     int err = 0;
-    COSY_WITH (err, room, room)
-        for (int i = 0; err == 0; i++)
-            err = cosy_emit(out, i);
+    COSY_WITH(err, room, room)
+    for (int i = 0; err == 0; i++)
+        err = cosy_emit(out, i);
     return err;
 }
 
@@ -399,10 +403,10 @@ TASK_TEST(a_block_in_a_generator_is_left_by_its_close)
 {
     int err = 0;
     struct room a = {"a", 0, 0}, b = {"b", 0, 0};
-    COSY_WITH (err, room, &a)
-        COSY_FOR (int, x, err, cosy_agen(guarded, &b))
-            if (x == 2)
-                break;
+    COSY_WITH(err, room, &a)
+    COSY_FOR(int, x, err, cosy_agen(guarded, &b))
+    if (x == 2)
+        break;
     ck_assert_int_eq(err, 0);
     said("+a +b -b(COSY_EGENEXIT) -a(0)");
     return 0;
@@ -513,10 +517,12 @@ END_TEST
 
 TESTS_MAIN("with", enter_body_exit, exit_sees_the_bodys_error_and_leaves_it, exit_returning_true_suppresses_the_error,
            an_error_of_exit_takes_the_place_of_the_bodys, a_failed_enter_leaves_the_block_out_and_exit_too,
-           several_exit_in_reverse_order, return_exits_and_keeps_its_value, exit_sees_the_code_that_cosy_try_leaves_with,
-           an_error_that_was_handled_is_not_the_blocks, each_block_is_told_its_code_whatever_exits_do_between,
-           an_error_that_ends_an_inner_loop_is_not_the_blocks, a_loop_closed_under_a_block_leaves_no_trace, cosy_try_leaves_several_blocks, break_continue_and_goto_exit_once,
-           a_cancel_in_the_block_exits_with_it, a_cancel_in_enter_leaves_the_block_out, a_cancel_in_exit_is_not_lost,
+           several_exit_in_reverse_order, return_exits_and_keeps_its_value,
+           exit_sees_the_code_that_cosy_try_leaves_with, an_error_that_was_handled_is_not_the_blocks,
+           each_block_is_told_its_code_whatever_exits_do_between, an_error_that_ends_an_inner_loop_is_not_the_blocks,
+           a_loop_closed_under_a_block_leaves_no_trace, cosy_try_leaves_several_blocks,
+           break_continue_and_goto_exit_once, a_cancel_in_the_block_exits_with_it,
+           a_cancel_in_enter_leaves_the_block_out, a_cancel_in_exit_is_not_lost,
            a_block_in_a_generator_is_left_by_its_close, deferred_calls_run_in_reverse_with_the_arguments_of_their_time,
            a_loop_defers_in_each_round, a_cancelled_task_runs_what_it_deferred, a_cancel_in_a_deferred_call_is_kept,
            an_error_of_a_deferred_call_is_told, no_memory_is_told_and_leaves_nothing)

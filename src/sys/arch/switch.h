@@ -13,12 +13,12 @@
 /* Saves the running stack to *save and goes on where `load` was saved: there the call returns 0, or (with) the value given. Returns
  * when somebody switches back, with what that one gives. A function that does this last is left by a jump on both sides, so nothing is
  * mispredicted. */
-long cosy_switch(void **save, void *load);
-long cosy_switch_with(void **save, void *load, long value);
+int cosy_switch(void **save, void *load);
+int cosy_switch_with(void **save, void *load, int value);
 
 /* Saves the running stack to *save and calls entry(arg) on a new stack that ends at `top` (16-byte aligned, exclusive). When entry
  * returns, goes on where its result was saved; that stack must be the one that called cosy_switch_start. Result as cosy_switch. */
-long cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
+int cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
 
 /* Goes on where `load` was saved, where the call returns 0; the running stack is never resumed. */
 _Noreturn void cosy_switch_jump(void *load);

@@ -85,7 +85,7 @@
 	save_registers
 	mov	x9, sp
 	str	x9, [x0]
-	mov	x0, \told
+	mov	w0, \told
 	mov	sp, x1			/* the same layout on the other stack: what the unwinder knows stays true */
 	load_registers
 	ret
@@ -94,15 +94,15 @@
 	function cosy_switch
 	.cfi_startproc
 	hint	#34			/* bti c */
-	switch	xzr
+	switch	wzr
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-/* The same, and x2 becomes the result of the call that goes on there. */
+/* The same, and w2 becomes the result of the call that goes on there. */
 	function cosy_switch_with
 	.cfi_startproc
 	hint	#34
-	switch	x2
+	switch	w2
 	.cfi_endproc
 	.size	cosy_switch_with, .-cosy_switch_with
 
@@ -112,7 +112,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
-	mov	x0, xzr
+	mov	w0, wzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_jump, .-cosy_switch_jump
@@ -137,7 +137,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
-	mov	x0, xzr
+	mov	w0, wzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_start, .-cosy_switch_start
