@@ -23,5 +23,9 @@
 #include "cosy/runner.h"
 #include "cosy/sleep.h"
 #include "cosy/timeout.h"
+/* io */
+#include "cosy/executor.h"
+#include "cosy/threadsafe.h"
+#include "cosy/workers.h"
 
 #endif

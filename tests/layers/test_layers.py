@@ -30,6 +30,7 @@ HEADERS = {
     "context.h": "loop", "loop.h": "loop",
     "call.h": "task", "coro.h": "task", "future.h": "task", "task.h": "task", "trace.h": "task",
     "gather.h": "flow", "group.h": "flow", "runner.h": "flow", "sleep.h": "flow", "timeout.h": "flow",
+    "executor.h": "io", "threadsafe.h": "io", "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
