@@ -267,6 +267,7 @@ int cosy_executor_push(struct cosy_executor *executor, struct cosy_job *job)
     unsigned queued = executor->queued, ready = executor->idle + executor->spinning;
     if (queued > ready && executor->threads < executor->workers)
         result = start_thread(executor);
+    executor->refused |= result < 0;
     if (result < 0 && executor->threads == 0)
         remove_from_line(executor, job, COSY_JOB_WITHDRAWN);
     else

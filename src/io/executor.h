@@ -68,7 +68,7 @@ struct cosy_executor {
     atomic_uint queued; /* written under the lock, read by the thread that spins */
     unsigned idle;      /* threads that sleep on `work` */
     unsigned threads, running;
-    bool spinning, closing;
+    bool spinning, closing, refused; /* refused: a thread that was wanted could not be had */
     uint64_t begun;
     struct cosy_spin spinner;
     struct cosy_pool_thread *list;

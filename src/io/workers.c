@@ -9,13 +9,13 @@
 #include <sched.h>
 #include <string.h>
 
-#include <cosy/executor.h>
 #include <cosy/group.h>
 #include <cosy/trace.h>
 
 #include "../base/heap.h"
 #include "../task/capture.h"
 #include "../task/parcel.h"
+#include "executor.h"
 
 #undef COSY_PLACE_
 #define COSY_PLACE_ NULL
@@ -123,12 +123,13 @@ cosy_async static int mind(struct worker *worker)
                                      run_worker, worker);
 }
 
-/* Each worker needs a thread of its own. */
+/* Each worker needs a thread that has no other; one that has ended already leaves its own. */
 static bool has_its_threads(struct crew *crew)
 {
-    struct cosy_executor_stats stats;
-    cosy_executor_get_stats(crew->executor, &stats);
-    return stats.threads == crew->count;
+    pthread_mutex_lock(&crew->executor->lock);
+    bool refused = crew->executor->refused;
+    pthread_mutex_unlock(&crew->executor->lock);
+    return !refused;
 }
 
 cosy_async static int mind_all(struct crew *crew)

@@ -2,9 +2,34 @@
 #ifndef COSY_TESTS_IO_TEST_H
 #define COSY_TESTS_IO_TEST_H
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+#ifndef THREAD_SANITIZER
+#define THREAD_SANITIZER 0
+#endif
+
+static void *end_at_once(void *unused) { return unused; }
+
+/* The thread sanitizer has a thread of its own from the process's first thread on: it must not be taken for one that was left. */
+static void warm_threads_up(void)
+{
+    pthread_t thread;
+    if (THREAD_SANITIZER && pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+        pthread_join(thread, NULL);
+}
+#define COSY_TEST_BEGINS warm_threads_up
+
 #include "../flow/flow_test.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
