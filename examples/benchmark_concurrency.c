@@ -1,7 +1,7 @@
 /* benchmark_concurrency.c - what tasks make faster, and what they do not.
  *
- * A hundred waits of 0.1 s take 0.1 s together. Ten jobs for the processor take as long on the loop as one after the other, since the
- * loop is one thread; in a pool they use what processors there are.
+ * A hundred waits of 0.1 s take 0.1 s together. Ten jobs for the processor take as long on the loop as one after the
+ * other, since the loop is one thread; in a pool they use what processors there are.
  */
 #include <cosy.h>
 #include <stdio.h>
@@ -25,8 +25,14 @@ static int compute(unsigned seed)
     return (int)(x >> 2);
 }
 
-cosy_async static int compute_in_task(unsigned seed) { return compute(seed); }
-cosy_async static int compute_in_thread(unsigned seed) { return cosy_to_thread(compute, seed); }
+cosy_async static int compute_in_task(unsigned seed)
+{
+    return compute(seed);
+}
+cosy_async static int compute_in_thread(unsigned seed)
+{
+    return cosy_to_thread(compute, seed);
+}
 
 cosy_async static int wait_for_all(cosy_coro *coros[], size_t count, double *took)
 {
@@ -65,7 +71,10 @@ cosy_async static int amain(void)
     return 0;
 }
 
-int main(void) { return cosy_main(amain); }
+int main(void)
+{
+    return cosy_main(amain);
+}
 
 /* Output:
  * 100 waits of 0.1 s: <time 0.1> s

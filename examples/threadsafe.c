@@ -1,7 +1,7 @@
 /* threadsafe.c - a thread that is nobody's task asks a loop to do something, and waits for the answer.
  *
- * The call and its arguments go to the loop, run there as a task, and the result comes back through a future that a thread can wait for: with a
- * limit, and with a cancel that reaches the task.
+ * The call and its arguments go to the loop, run there as a task, and the result comes back through a future that a
+ * thread can wait for: with a limit, and with a cancel that reaches the task.
  */
 #include <cosy.h>
 #include <pthread.h>
@@ -61,7 +61,10 @@ cosy_async static int amain(void)
     return cosy_to_thread(pthread_join, thread, NULL); /* joining blocks: not in the loop's thread */
 }
 
-int main(void) { return cosy_main(amain); }
+int main(void)
+{
+    return cosy_main(amain);
+}
 
 /* Output:
  * user 7 is 37

@@ -1,7 +1,7 @@
 /* to_thread.c - a function that blocks, in a thread, while the other tasks go on.
  *
- * Called directly it would stop the loop, and every task with it. cosy_to_thread takes the function with its own arguments, runs it in the
- * loop's pool of threads and comes back with its result, or its error.
+ * Called directly it would stop the loop, and every task with it. cosy_to_thread takes the function with its own
+ * arguments, runs it in the loop's pool of threads and comes back with its result, or its error.
  */
 #include <cosy.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ cosy_async static int amain(void)
     int ticks = 0;
     cosy_scoped(cosy_task) clock = cosy_create_task(tick, &ticks);
 
-    int words = cosy_to_thread(count_words, "the loop goes on meanwhile"); /* await asyncio.to_thread(count_words, "...") */
+    int words =
+        cosy_to_thread(count_words, "the loop goes on meanwhile"); /* await asyncio.to_thread(count_words, "...") */
     printf("%d words\n", words);
     printf("the clock %s\n", ticks > 1 ? "went on" : "stood still");
 
@@ -43,7 +44,10 @@ cosy_async static int amain(void)
     return 0;
 }
 
-int main(void) { return cosy_main(amain); }
+int main(void)
+{
+    return cosy_main(amain);
+}
 
 /* Output:
  * 5 words

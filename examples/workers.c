@@ -1,7 +1,7 @@
 /* workers.c - one loop per thread: parts of a program that do not need each other use the whole machine.
  *
- * Every worker runs the same function with the same arguments; its number tells it which part is its own. The first error would cancel the
- * others, Ctrl-C cancels all.
+ * Every worker runs the same function with the same arguments; its number tells it which part is its own. The first
+ * error would cancel the others, Ctrl-C cancels all.
  */
 #include <cosy.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  *
  * fn(args...) runs as a task of the loop; what its arguments point to must live until it has ended. Unlike in asyncio, a cancelled future is
  * therefore done only when its task has ended: after that wait, the thread may leave its frame. The loop must not be freed while other threads
- * use it, but may be closed at any time: every future is then done, with -COSY_ECLOSED.
+ * use it, but may be closed at any time: every future is then done, with -COSY_ECLOSED or -ECANCELED.
  * All calls: any thread. Semantics: asyncio.run_coroutine_threadsafe, concurrent.futures.Future.
  */
 #ifndef COSY_THREADSAFE_H

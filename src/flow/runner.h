@@ -6,8 +6,8 @@
 
 #include "../base/base.h"
 
-/* The runner has cancelled and awaited every task and is about to close the loop. `close` then runs as a task, if it is wanted; its result is
- * not looked at. asyncio's order: asynchronous generators first, executors last. */
+/* The runner has cancelled and awaited every task and is about to close the loop. `close` then runs as a task, if it is
+ * wanted; its result is not looked at. asyncio's order: asynchronous generators first, executors last. */
 enum { COSY_CLOSE_GENERATORS = 1, COSY_CLOSE_EXECUTORS = 2 };
 struct cosy_closer {
     int order; /* COSY_CLOSE_... */

@@ -36,8 +36,9 @@ int cosy_executor_new_(cosy_executor **ret_executor, const struct cosy_executor_
     unsigned cpus = processors();
     atomic_init(&executor->refs, 1);
     atomic_init(&executor->queued, 0);
-    executor->workers = options->workers ? options->workers
-                        : cpus + WORKERS_MORE < WORKERS_MAX ? cpus + WORKERS_MORE : WORKERS_MAX;
+    executor->workers = options->workers                    ? options->workers
+                        : cpus + WORKERS_MORE < WORKERS_MAX ? cpus + WORKERS_MORE
+                                                            : WORKERS_MAX;
     executor->stack_size = options->stack_size;
     executor->spinner.limit = options->spin ? options->spin : cpus > 1 ? COSY_US(10) : 0;
     name_it(executor, options->name);
@@ -59,8 +60,10 @@ void cosy_executor_unref(struct cosy_executor *executor)
 void cosy_executor_get_stats(cosy_executor *executor, struct cosy_executor_stats *ret_stats)
 {
     pthread_mutex_lock(&executor->lock);
-    *ret_stats = (struct cosy_executor_stats){
-        .threads = executor->threads, .running = executor->running, .queued = executor->queued, .begun = executor->begun};
+    *ret_stats = (struct cosy_executor_stats){.threads = executor->threads,
+                                              .running = executor->running,
+                                              .queued = executor->queued,
+                                              .begun = executor->begun};
     pthread_mutex_unlock(&executor->lock);
 }
 

@@ -2,10 +2,10 @@
  *
  * Invariants
  *  - The mutex guards what is below it in the executor, and the jobs' links and step from QUEUED.
- *  - A job is QUEUED in the executor's line, then either WITHDRAWN by the loop's thread, which owns it again, or RUNNING in a thread, which gives it
- *    back by its letter.
- *  - A thread that has no job counts among cosy_idle_threads. It does so before it gives its job's letter back, so that a loop that has the
- *    letter does not take the thread for somebody who might call.
+ *  - A job is QUEUED in the executor's line, then either WITHDRAWN by the loop's thread, which owns it again, or
+ * RUNNING in a thread, which gives it back by its letter.
+ *  - A thread that has no job counts among cosy_idle_threads. It does so before it gives its job's letter back, so that
+ * a loop that has the letter does not take the thread for somebody who might call.
  */
 #ifndef COSY_IO_EXECUTOR_H
 #define COSY_IO_EXECUTOR_H
@@ -36,7 +36,7 @@ struct cosy_job {
     struct cosy_error *error;
     int64_t result;
     atomic_bool cancelled;
-    uint8_t step; /* COSY_JOB_... */
+    uint8_t step;              /* COSY_JOB_... */
     struct cosy_parcel parcel; /* as long as its call needs */
 };
 
@@ -77,7 +77,7 @@ struct cosy_executor {
 
 /* executor.c */
 void cosy_executor_unref(struct cosy_executor *executor);
-int cosy_executor_push(struct cosy_executor *executor, struct cosy_job *job);   /* 0, -COSY_ESHUTDOWN, -EAGAIN */
+int cosy_executor_push(struct cosy_executor *executor, struct cosy_job *job);      /* 0, -COSY_ESHUTDOWN, -EAGAIN */
 bool cosy_executor_withdraw(struct cosy_executor *executor, struct cosy_job *job); /* true: it will not begin */
 struct cosy_job *cosy_executor_clear(struct cosy_executor *executor); /* locked: takes the whole line, withdrawn */
 

@@ -258,9 +258,7 @@ static void finish_future(struct cosy_job *job)
     struct cosy_future *future = job->future;
     cosy_unobserve(&job->ended);
     if (!cosy_future_is_done(future)) {
-        uint8_t state = job->result >= 0              ? STATE_RESULT
-                        : job->result == -ECANCELED ? STATE_CANCELLED
-                                                    : STATE_ERROR;
+        uint8_t state = job->result >= 0 ? STATE_RESULT : job->result == -ECANCELED ? STATE_CANCELLED : STATE_ERROR;
         if (state == STATE_ERROR)
             future->error = story_of(job);
         cosy_future_finish(future, state, job->result);

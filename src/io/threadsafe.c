@@ -1,9 +1,10 @@
 /* threadsafe.c - run_coroutine_threadsafe: a call carried into a loop, and the way of its outcome back to a thread.
  *
  * Invariants
- *  - `order` is on the inbox or in the loop's hands until the outcome is told; it keeps one reference. `cancel` keeps another while it is on the inbox,
- *    and is sent once.
- *  - `task`, `end` and `asked` belong to the loop's thread; the lock guards the outcome. Whoever holds a reference may read it after `done`.
+ *  - `order` is on the inbox or in the loop's hands until the outcome is told; it keeps one reference. `cancel` keeps
+ * another while it is on the inbox, and is sent once.
+ *  - `task`, `end` and `asked` belong to the loop's thread; the lock guards the outcome. Whoever holds a reference may
+ * read it after `done`.
  */
 #include <cosy/threadsafe.h>
 
@@ -124,7 +125,8 @@ static void start(struct cosy_observer *order)
 
 static void loop_closed_on_order(struct cosy_observer *order)
 {
-    tell(container_of(order, struct cosy_thread_future, order), -COSY_ECLOSED, "the loop closed before the call was made");
+    tell(container_of(order, struct cosy_thread_future, order), -COSY_ECLOSED,
+         "the loop closed before the call was made");
 }
 
 static void do_cancel(struct cosy_observer *observer)
@@ -164,10 +166,10 @@ static struct cosy_thread_future *future_for(struct cosy_loop *loop, struct cosy
     memset(future, 0, offsetof(struct cosy_thread_future, parcel));
     atomic_init(&future->refs, 2); /* the caller's and the order's */
     future->loop = loop;
-    future->order = (struct cosy_observer){
-        .node.kind = COSY_NODE_NOTIFY, .notify = start, .discard = loop_closed_on_order};
-    future->cancel = (struct cosy_observer){
-        .node.kind = COSY_NODE_NOTIFY, .notify = do_cancel, .discard = loop_closed_on_cancel};
+    future->order =
+        (struct cosy_observer){.node.kind = COSY_NODE_NOTIFY, .notify = start, .discard = loop_closed_on_order};
+    future->cancel =
+        (struct cosy_observer){.node.kind = COSY_NODE_NOTIFY, .notify = do_cancel, .discard = loop_closed_on_cancel};
     open_lock(future);
     cosy_parcel_pack(&future->parcel, object);
     return future;

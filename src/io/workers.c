@@ -1,7 +1,8 @@
 /* workers.c - a loop in each of some threads.
  *
- * A loop in the calling thread, which has Ctrl-C, minds them: one task of a group per worker waits for a job of an executor of as many threads,
- * and the job runs the worker's loop. So the first error cancels the others as it does in any group.
+ * A loop in the calling thread, which has Ctrl-C, minds them: one task of a group per worker waits for a job of an
+ * executor of as many threads, and the job runs the worker's loop. So the first error cancels the others as it does in
+ * any group.
  */
 #include <cosy/workers.h>
 
@@ -140,8 +141,9 @@ cosy_async static int mind_all(struct crew *crew)
     if (has_its_threads(crew))
         return cosy_task_group_wait(group);
     int result = cosy_task_group_close(group, -EAGAIN);
-    return result == -EAGAIN || result == -ECANCELED ? cosy_fail(EAGAIN, "not all of %u threads could be started", crew->count)
-                                                     : result;
+    return result == -EAGAIN || result == -ECANCELED
+               ? cosy_fail(EAGAIN, "not all of %u threads could be started", crew->count)
+               : result;
 }
 
 static int prepare_worker(struct crew *crew, unsigned index, const struct cosy_parcel *call, size_t bytes)
@@ -188,8 +190,10 @@ int cosy_run_workers_(unsigned count, cosy_coro *call, const struct cosy_run_opt
     int result;
     if (cosy_running_loop() || count > WORKERS_MAX) {
         cosy_coro_close(call);
-        return cosy_running_loop() ? cosy_fail(COSY_ERUNNING, "cosy_run_workers cannot be called while a loop is running in this thread")
-                                   : -EINVAL;
+        return cosy_running_loop()
+                   ? cosy_fail(COSY_ERUNNING,
+                               "cosy_run_workers cannot be called while a loop is running in this thread")
+                   : -EINVAL;
     }
     struct cosy_task *object = cosy_coro_take(call, &result);
     if (!object)

@@ -1,7 +1,7 @@
 /* parcel.h - a captured call taken out of its coroutine, so that another thread can make it.
  *
- * Coroutine objects stay in the thread that made them. A parcel is plain memory of whoever wants to carry the call: it may lie at the end of an
- * allocation of cosy_parcel_bytes, aligned to 16.
+ * Coroutine objects stay in the thread that made them. A parcel is plain memory of whoever wants to carry the call: it
+ * may lie at the end of an allocation of cosy_parcel_bytes, aligned to 16.
  */
 #ifndef COSY_TASK_PARCEL_H
 #define COSY_TASK_PARCEL_H

@@ -17,9 +17,13 @@
 #define THREAD_SANITIZER 0
 #endif
 
-static void *end_at_once(void *unused) { return unused; }
+static void *end_at_once(void *unused)
+{
+    return unused;
+}
 
-/* The thread sanitizer has a thread of its own from the process's first thread on: it must not be taken for one that was left. */
+/* The thread sanitizer has a thread of its own from the process's first thread on: it must not be taken for one that
+ * was left. */
 static void warm_threads_up(void)
 {
     pthread_t thread;

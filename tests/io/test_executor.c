@@ -1,18 +1,31 @@
 /* test_executor.c - jobs in pools: results, errors, contexts, many at once. */
 #include "io_test.h"
 
-static int add(int a, int b) { return a + b; }
+static int add(int a, int b)
+{
+    return a + b;
+}
 static void nothing(void) {}
-static int64_t large(void) { return INT64_C(5000000000); }
-static unsigned char narrow(void) { return 200; }
-static double total_of(double a, float b, long c) { return a + (double)b + (double)c; }
+static int64_t large(void)
+{
+    return INT64_C(5000000000);
+}
+static unsigned char narrow(void)
+{
+    return 200;
+}
+static double total_of(double a, float b, long c)
+{
+    return a + (double)b + (double)c;
+}
 
 struct pair {
     double x;
     long y;
 };
 
-static int mixed(double a, struct pair pair, const char *text, int i, float f, long l, short s, char c, uint8_t u, void *p)
+static int mixed(double a, struct pair pair, const char *text, int i, float f, long l, short s, char c, uint8_t u,
+                 void *p)
 {
     bool right = a == 1.5 && pair.x == 2.5 && pair.y == 7 && strcmp(text, "text") == 0 && i == -3 && f == 0.5f &&
                  l == 1L << 40 && s == -2 && c == 'c' && u == 255 && p == NULL;
@@ -33,7 +46,8 @@ TASK_TEST(a_job_takes_any_arguments_and_gives_its_result)
     ck_assert_int_eq(cosy_run_in_executor(NULL, nothing), 0);
     ck_assert_int_eq(cosy_run_in_executor(NULL, narrow), 200);
     ck_assert_int_eq(
-        cosy_run_in_executor(NULL, mixed, 1.5, pair, "text", -3, 0.5f, 1L << 40, (short)-2, 'c', (uint8_t)255, NULL), 42);
+        cosy_run_in_executor(NULL, mixed, 1.5, pair, "text", -3, 0.5f, 1L << 40, (short)-2, 'c', (uint8_t)255, NULL),
+        42);
     ck_assert_int_eq(cosy_to_thread(add, 5, 6), 11);
     return 0;
 }
@@ -57,7 +71,10 @@ TASK_TEST(a_result_beyond_int_is_whole_in_the_future)
     return 0;
 }
 
-static int other_thread(pthread_t me) { return !pthread_equal(me, pthread_self()) && !cosy_running_loop(); }
+static int other_thread(pthread_t me)
+{
+    return !pthread_equal(me, pthread_self()) && !cosy_running_loop();
+}
 
 TASK_TEST(a_job_runs_in_another_thread)
 {
@@ -65,9 +82,19 @@ TASK_TEST(a_job_runs_in_another_thread)
     return 0;
 }
 
-static int fail_in_thread(int number) { return cosy_fail(EIO, "no file %d", number); }
-static int fail_silently(void) { return -ENOENT; }
-static int fail_deeper(int number) { cosy_try(fail_in_thread(number)); return 0; }
+static int fail_in_thread(int number)
+{
+    return cosy_fail(EIO, "no file %d", number);
+}
+static int fail_silently(void)
+{
+    return -ENOENT;
+}
+static int fail_deeper(int number)
+{
+    cosy_try(fail_in_thread(number));
+    return 0;
+}
 
 TASK_TEST(an_error_comes_with_its_message_and_its_story)
 {
@@ -258,9 +285,15 @@ TASK_TEST(the_default_executor_can_be_replaced)
     return 0;
 }
 
-static int wait_as_a_task(void) { return cosy_sleep(COSY_MS(1)); }
+static int wait_as_a_task(void)
+{
+    return cosy_sleep(COSY_MS(1));
+}
 
-cosy_async static int a_waiting_job(void) { return cosy_to_thread(wait_as_a_task); }
+cosy_async static int a_waiting_job(void)
+{
+    return cosy_to_thread(wait_as_a_task);
+}
 
 /* No books on descriptors here and below: who looks at stacks keeps the program's file open. */
 START_TEST(a_job_cannot_wait_as_a_task)
@@ -271,7 +304,10 @@ START_TEST(a_job_cannot_wait_as_a_task)
 }
 END_TEST
 
-static int own_loop(void) { return cosy_run(give_later, COSY_MS(1), 5); }
+static int own_loop(void)
+{
+    return cosy_run(give_later, COSY_MS(1), 5);
+}
 
 TASK_TEST(a_job_may_run_a_loop_of_its_own)
 {
@@ -294,6 +330,27 @@ START_TEST(waiting_for_a_job_outside_a_task_is_told)
 END_TEST
 
 /* ---- many ---- */
+
+static int count_one(atomic_int *count)
+{
+    ++*count;
+    return 0;
+}
+cosy_async static int count_in_thread(atomic_int *count)
+{
+    return cosy_to_thread(count_one, count);
+}
+
+TASK_TEST(ten_jobs_at_once_run_once_each)
+{
+    atomic_int count = 0;
+    cosy_coro *coros[10];
+    for (int i = 0; i < 10; i++)
+        coros[i] = cosy_call(count_in_thread, &count);
+    ck_assert_int_eq(cosy_gather_coros(coros, 10, NULL), 0);
+    ck_assert_int_eq(count, 10);
+    return 0;
+}
 
 cosy_async static int many_jobs(cosy_executor *pool, int count, int64_t *sum)
 {
@@ -343,7 +400,10 @@ static int some_jobs(void)
     return result == 7 ? ended : result;
 }
 
-static int run_some_jobs(void) { return cosy_run(some_jobs); }
+static int run_some_jobs(void)
+{
+    return cosy_run(some_jobs);
+}
 
 START_TEST(without_memory_jobs_fail_and_leave_nothing)
 {
@@ -429,8 +489,9 @@ cosy_async static int look_at_the_tree(void)
 {
     struct gate gate;
     gate_init(&gate);
-    cosy_scoped(cosy_task) waiting = cosy_create_task(cosy_run_in_executor_, (cosy_executor *)NULL,
-                                                      cosy_call(pass_gate, &gate, 3), (const struct cosy_job_options *)NULL);
+    cosy_scoped(cosy_task) waiting =
+        cosy_create_task(cosy_run_in_executor_, (cosy_executor *)NULL, cosy_call(pass_gate, &gate, 3),
+                         (const struct cosy_job_options *)NULL);
     until_posted(&gate.running);
     FILE *out = fmemopen(tree, sizeof tree, "w");
     cosy_print_tasks(out);
@@ -456,6 +517,6 @@ TESTS_MAIN("executor", a_job_takes_any_arguments_and_gives_its_result, a_job_may
            pools_for_files_and_names_are_others_than_the_users, threads_start_when_needed_and_stay,
            threads_bear_the_executors_name, the_default_executor_can_be_replaced, a_job_cannot_wait_as_a_task,
            a_job_may_run_a_loop_of_its_own, waiting_for_a_job_outside_a_task_is_told, many_tasks_and_many_jobs,
-           without_memory_jobs_fail_and_leave_nothing, without_a_thread_the_job_fails,
+           ten_jobs_at_once_run_once_each, without_memory_jobs_fail_and_leave_nothing, without_a_thread_the_job_fails,
            fewer_threads_than_wanted_do_all_jobs, idle_threads_do_not_hide_a_deadlock, waiting_for_a_job_is_no_deadlock,
            a_quick_job_is_within_a_long_limit, the_task_tree_says_what_job_is_waited_for)

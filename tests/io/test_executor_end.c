@@ -1,10 +1,19 @@
 /* test_executor_end.c - jobs that are cancelled, and executors that are shut down. */
 #include "io_test.h"
 
-static int add(int a, int b) { return a + b; }
+static int add(int a, int b)
+{
+    return a + b;
+}
 
-cosy_async static int run_gate(cosy_executor *pool, struct gate *gate) { return cosy_run_in_executor(pool, pass_gate, gate, 7); }
-cosy_async static int run_patient(struct gate *gate) { return cosy_to_thread(run_until_cancelled, gate); }
+cosy_async static int run_gate(cosy_executor *pool, struct gate *gate)
+{
+    return cosy_run_in_executor(pool, pass_gate, gate, 7);
+}
+cosy_async static int run_patient(struct gate *gate)
+{
+    return cosy_to_thread(run_until_cancelled, gate);
+}
 
 static cosy_executor *pool_of(unsigned workers)
 {
@@ -72,7 +81,10 @@ static int fail_when_cancelled(struct gate *gate)
     (void)run_until_cancelled(gate);
     return cosy_fail(EIO, "half written");
 }
-cosy_async static int run_failing(struct gate *gate) { return cosy_to_thread(fail_when_cancelled, gate); }
+cosy_async static int run_failing(struct gate *gate)
+{
+    return cosy_to_thread(fail_when_cancelled, gate);
+}
 
 TASK_TEST(a_cancelled_job_that_fails_tells_its_error)
 {
@@ -186,7 +198,10 @@ static int short_job(atomic_int *count)
     ++*count;
     return 0;
 }
-cosy_async static int run_short(cosy_executor *pool, atomic_int *count) { return cosy_run_in_executor(pool, short_job, count); }
+cosy_async static int run_short(cosy_executor *pool, atomic_int *count)
+{
+    return cosy_run_in_executor(pool, short_job, count);
+}
 
 /* A cancel meets jobs that are queued, running, on their way back, and back. */
 TASK_TEST(cancels_at_any_moment_lose_nothing)
@@ -245,7 +260,8 @@ TASK_TEST(after_shutdown_jobs_are_refused)
     ck_assert_int_eq(cosy_executor_shutdown(pool, COSY_S(1)), 0);
     int result = cosy_run_in_executor(pool, add, 1, 2);
     ck_assert_int_eq(result, -COSY_ESHUTDOWN);
-    ck_assert_ptr_nonnull(strstr(cosy_error_message(result), "executor 'test' is shut down: it takes no more jobs, such as add from"));
+    ck_assert_ptr_nonnull(
+        strstr(cosy_error_message(result), "executor 'test' is shut down: it takes no more jobs, such as add from"));
     ck_assert_int_eq(cosy_await(cosy_submit(pool, add, 1, 2)), -COSY_ESHUTDOWN);
     cosy_executor_free(pool);
     ck_assert_int_eq(cosy_to_thread(add, 1, 2), 3);
@@ -278,7 +294,9 @@ TASK_TEST(a_stuck_job_is_named_and_left_behind)
     wait_for(&gate.running);
     int result = cosy_executor_shutdown(pool, COSY_MS(5));
     ck_assert_int_eq(result, -ETIMEDOUT);
-    ck_assert_ptr_nonnull(strstr(cosy_error_message(result), "executor 'test': 2 of its jobs did not end in 0.005 seconds, such as stuck_job from"));
+    ck_assert_ptr_nonnull(
+        strstr(cosy_error_message(result),
+               "executor 'test': 2 of its jobs did not end in 0.005 seconds, such as stuck_job from"));
     ck_assert_ptr_nonnull(strstr(logged, "its job stuck_job, submitted at "));
     ck_assert_ptr_nonnull(strstr(logged, "test_executor_end.c"));
     logs("in a_stuck_job_is_named_and_left_behind_body, has not ended in 0.005 seconds");
@@ -356,7 +374,10 @@ cosy_async static int leave_two_jobs(void)
     cosy_future_drop(cosy_submit(shared_pool, add, 1, 2));
     return 0;
 }
-cosy_async static int wait_for_ever(void) { return cosy_run_in_executor(shared_pool, pass_gate, &outliving, 1); }
+cosy_async static int wait_for_ever(void)
+{
+    return cosy_run_in_executor(shared_pool, pass_gate, &outliving, 1);
+}
 
 START_TEST(a_closed_loop_forgets_its_jobs)
 {

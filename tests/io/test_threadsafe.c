@@ -1,4 +1,5 @@
-/* test_threadsafe.c - calls into a loop from other threads: run_coroutine_threadsafe, call_soon_threadsafe in crowds. */
+/* test_threadsafe.c - calls into a loop from other threads: run_coroutine_threadsafe, call_soon_threadsafe in crowds.
+ */
 #include "io_test.h"
 
 static int before_threads;
@@ -11,7 +12,10 @@ struct scene {
     struct gate gate;
 };
 
-static void stop_loop(void *loop) { cosy_loop_stop(loop); }
+static void stop_loop(void *loop)
+{
+    cosy_loop_stop(loop);
+}
 
 static void *play(void *arg)
 {
@@ -51,7 +55,10 @@ cosy_async static int add_later(int a, int b)
     cosy_try(cosy_sleep(COSY_MS(1)));
     return a + b;
 }
-cosy_async static int64_t much(double a, const char *text, int64_t b) { return strcmp(text, "x") == 0 && a == 0.5 ? b : -EINVAL; }
+cosy_async static int64_t much(double a, const char *text, int64_t b)
+{
+    return strcmp(text, "x") == 0 && a == 0.5 ? b : -EINVAL;
+}
 
 /* Until a thread opens the gate. */
 cosy_async static int run_until_open(struct gate *gate)
@@ -173,7 +180,8 @@ START_TEST(blocking_the_own_loop_is_refused)
     ck_assert_int_eq(cosy_run(wait_for_own), 0);
     ck_assert_int_eq(cosy_thread_future_wait(NULL, 0), -EINVAL);
     ck_assert_int_eq(cosy_thread_future_result(NULL, NULL), -EINVAL);
-    ck_assert(!cosy_thread_future_cancel(NULL) && !cosy_thread_future_done(NULL) && !cosy_thread_future_cancelled(NULL));
+    ck_assert(!cosy_thread_future_cancel(NULL) && !cosy_thread_future_done(NULL) &&
+              !cosy_thread_future_cancelled(NULL));
     cosy_thread_future_drop(NULL);
 }
 END_TEST

@@ -127,7 +127,10 @@ START_TEST(ctrl_c_cancels_all)
 }
 END_TEST
 
-cosy_async static int nested(void) { return cosy_run_workers(2, count_me); }
+cosy_async static int nested(void)
+{
+    return cosy_run_workers(2, count_me);
+}
 
 START_TEST(crews_inside_a_running_loop_are_refused)
 {
@@ -138,7 +141,10 @@ START_TEST(crews_inside_a_running_loop_are_refused)
 }
 END_TEST
 
-cosy_async static int is_debug(void) { return cosy_loop_get_debug(cosy_running_loop()) ? 0 : -EINVAL; }
+cosy_async static int is_debug(void)
+{
+    return cosy_loop_get_debug(cosy_running_loop()) ? 0 : -EINVAL;
+}
 
 START_TEST(options_are_for_each_loop)
 {
@@ -164,7 +170,10 @@ END_TEST
 /* Workers ask one another. */
 static _Atomic(cosy_loop *) loops[2];
 static atomic_int asked;
-cosy_async static int which(void) { return cosy_worker_index(); }
+cosy_async static int which(void)
+{
+    return cosy_worker_index();
+}
 static int ask(cosy_loop *loop)
 {
     cosy_scoped(cosy_thread_future) future = NULL;
