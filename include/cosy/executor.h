@@ -12,7 +12,7 @@
  *
  * A thread cannot be stopped from outside. Shutting an executor down is therefore bounded in time, and names the jobs that did not end.
  * On the simulated kernel, the virtual clock goes with the machine's as long as jobs are out.
- * Semantics: https://docs.python.org/3/library/asyncio-eventloop.html#executing-code-in-thread-or-process-pools.
+ * Semantics: https://docs.python.org/3/library/asyncio-eventloop.html.
  */
 #ifndef COSY_EXECUTOR_H
 #define COSY_EXECUTOR_H
