@@ -3,7 +3,8 @@
  * Invariants
  *  - `order` is on the inbox or in the loop's hands until the outcome is told; it keeps one reference. `cancel` keeps
  * another while it is on the inbox, and is sent once.
- *  - `task`, `end` and `asked` belong to the loop's thread; the lock guards the outcome. Whoever holds a reference may
+ *    It is behind the order there, so that the order's task is there when it comes.
+ *  - `task` and `end` belong to the loop's thread; the lock guards the outcome. Whoever holds a reference may
  * read it after `done`.
  */
 #include <cosy/threadsafe.h>
@@ -33,7 +34,6 @@ struct cosy_thread_future {
 
     struct cosy_task *task;   /* a reference, while it runs */
     struct cosy_observer end; /* on the task */
-    bool asked;               /* to stop, before it was started */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -109,10 +109,6 @@ cosy_async static int64_t make_the_call(struct cosy_thread_future *future)
 static void start(struct cosy_observer *order)
 {
     struct cosy_thread_future *future = container_of(order, struct cosy_thread_future, order);
-    if (future->asked) {
-        tell(future, -ECANCELED, NULL);
-        return;
-    }
     future->task = cosy_create_task(make_the_call, future);
     if (!future->task) {
         tell(future, cosy_creation_error(), NULL);
@@ -132,7 +128,6 @@ static void loop_closed_on_order(struct cosy_observer *order)
 static void do_cancel(struct cosy_observer *observer)
 {
     struct cosy_thread_future *future = container_of(observer, struct cosy_thread_future, cancel);
-    future->asked = true;
     cosy_task_cancel(future->task);
     cosy_thread_future_drop(future);
 }
