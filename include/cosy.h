@@ -41,5 +41,9 @@
 #include "cosy/timeout.h"
 #include "cosy/wait.h"
 #include "cosy/with.h"
+/* io */
+#include "cosy/executor.h"
+#include "cosy/threadsafe.h"
+#include "cosy/workers.h"
 
 #endif

@@ -15,6 +15,7 @@
 #include "../loop/context.h"
 #include "../task/task.h"
 #include "agen.h"
+#include "runner.h"
 
 enum { MAIN_STACK_BYTES = 256 * 1024 };
 
@@ -217,6 +218,31 @@ static bool let_end(struct cosy_loop *loop, struct cosy_task *task)
     return result >= 0;
 }
 
+/* ---- what floors above have to end ---- */
+
+static struct cosy_closer *closers;
+
+void cosy_runner_add_closer(struct cosy_closer *closer)
+{
+    struct cosy_closer **place = &closers;
+    while (*place && (*place)->order <= closer->order)
+        place = &(*place)->next;
+    closer->next = *place;
+    *place = closer;
+}
+
+static void run_closers(struct cosy_loop *loop)
+{
+    bool going = true;
+    for (struct cosy_closer *closer = closers; closer && going; closer = closer->next) {
+        if (!closer->wanted(loop))
+            continue;
+        cosy_task *task = task_in(loop, cosy_call(closer->close), NULL);
+        going = task && let_end(loop, task);
+        cosy_task_drop(task);
+    }
+}
+
 /* Without memory for a list: one after the other, those that begin meanwhile too. */
 static void cancel_one_by_one(struct cosy_loop *loop)
 {
@@ -274,6 +300,7 @@ int cosy_runner_close(cosy_runner *runner)
     if (runner->loop) {
         cancel_all_tasks(runner->loop);
         shut_generators_down(runner->loop);
+        run_closers(runner->loop);
         cosy_loop_free(runner->loop);
         runner->loop = NULL;
     }

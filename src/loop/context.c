@@ -54,6 +54,22 @@ uintptr_t cosy_context_slot_copy(uintptr_t slot)
     return map ? (uintptr_t)map | 1 : 0;
 }
 
+int cosy_context_slot_clone(uintptr_t slot, uintptr_t *ret_slot)
+{
+    struct map *map = map_of(slot), *copy;
+    *ret_slot = 0;
+    if (!map)
+        return 0;
+    size_t bytes = sizeof *map + map->count * sizeof(struct entry);
+    copy = cosy_heap_alloc(bytes);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, map, bytes);
+    copy->refs = 1;
+    *ret_slot = (uintptr_t)copy | 1;
+    return 0;
+}
+
 uintptr_t cosy_context_slot_share(cosy_context *context)
 {
     if (!context)

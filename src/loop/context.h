@@ -15,6 +15,8 @@ struct cosy_task;
 
 /* A private copy of what `slot` holds now. */
 uintptr_t cosy_context_slot_copy(uintptr_t slot);
+/* A copy that shares nothing with this thread's contexts, for another thread. 0, or -ENOMEM. */
+int cosy_context_slot_clone(uintptr_t slot, uintptr_t *ret_slot);
 /* A slot that shares `context`; takes a reference. */
 uintptr_t cosy_context_slot_share(cosy_context *context);
 void cosy_context_slot_clear(uintptr_t *slot);

@@ -15,6 +15,7 @@ enum { LOOK_AT_KERNEL_NS = 20000, QUICK_STRIDE_NS = 4000, STRIDE_MAX = 63, EVENT
 enum { DUE_KEPT = 65536 }; /* a larger array of due timers is not kept */
 
 struct cosy_loop_hooks cosy_loop_hooks;
+atomic_int cosy_idle_threads;
 cosy_node_runner cosy_node_runners[COSY_NODE_KINDS] = {[COSY_NODE_HANDLE] = cosy_handle_run};
 
 /* ---- life ---- */
@@ -116,6 +117,8 @@ int cosy_loop_close(cosy_loop *loop)
         return 0;
     if (cosy_loop_hooks.closing && loop->has_tasks)
         cosy_loop_hooks.closing(loop);
+    if (cosy_loop_hooks.letting_go)
+        cosy_loop_hooks.letting_go(loop);
     loop->closed = true;
     for (struct cosy_node_ *node = cosy_inbox_close(loop), *next; node; node = next) {
         next = node->next;
@@ -148,7 +151,7 @@ void cosy_loop_free(cosy_loop *loop)
 
 void cosy_loop_release(struct cosy_loop *loop)
 {
-    if (--loop->held > 0)
+    if (atomic_fetch_sub_explicit(&loop->held, 1, memory_order_acq_rel) > 1)
         return;
     cosy_ready_close(loop);
     cosy_heap_free(loop);
@@ -196,13 +199,14 @@ static bool other_threads_exist(void)
         count += entry->d_name[0] != '.';
     if (dir)
         closedir(dir);
-    return count != 1;
+    return count - atomic_load(&cosy_idle_threads) != 1;
 }
 
-/* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. */
+/* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. What a thread of the library has
+ * finished is in the inbox before it is missed among the letters; idle ones do not count. */
 static bool is_deadlocked(struct cosy_loop *loop)
 {
-    return cosy_timers_count(loop->timers) == 0 && cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
+    return !loop->letters && cosy_timers_count(loop->timers) == 0 && cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
 }
 
@@ -221,6 +225,8 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     const struct cosy_sys_ops *ops = loop->sys->ops;
     if (deadline > loop->now && cosy_loop_hooks.idle && loop->has_tasks)
         cosy_loop_hooks.idle(loop);
+    if (unlikely(loop->poll_always))
+        cosy_sys_expect_outside(loop->sys, loop->letters != NULL);
     int n = ops->wait(loop->sys, deadline, events, EVENTS);
     loop->waits++;
     loop->polled_at = loop->now = ops->now(loop->sys);

@@ -88,7 +88,9 @@ struct cosy_loop {
 
     bool generators_closed; /* cosy_shutdown_asyncgens was called */
     bool has_tasks; /* the floor of tasks wants its hooks called */
-    size_t held;    /* futures that still point here: the memory stays until they are gone */
+    atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
+    struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
+    void *executors;             /* the floor of io's: this loop's own pools of threads */
 };
 
 /* How each kind of node runs; the floor of tasks fills in its kinds. The node is off the queue already. */
@@ -98,6 +100,7 @@ extern cosy_node_runner cosy_node_runners[COSY_NODE_KINDS];
 /* What the floor of tasks does at the loop's turning points; any may be NULL. */
 struct cosy_loop_hooks {
     void (*closing)(struct cosy_loop *loop);              /* end the tasks that are left */
+    void (*letting_go)(struct cosy_loop *loop);           /* then: what other threads still do for the loop; the floor of io's */
     void (*discard)(struct cosy_loop *, struct cosy_node_ *); /* a queued node of the task floor at closing */
     void (*idle)(struct cosy_loop *loop);                 /* about to block: give memory back */
     void (*deadlock)(struct cosy_loop *loop);             /* nothing can ever happen: say who waits for what */
@@ -155,8 +158,11 @@ static inline bool cosy_loop_next_turn(struct cosy_loop *loop)
 bool cosy_due_remove(struct cosy_loop *loop, struct cosy_node_ *node);
 
 /* The loop's memory outlives cosy_loop_free while something holds it. */
-static inline void cosy_loop_hold(struct cosy_loop *loop) { loop->held++; }
-void cosy_loop_release(struct cosy_loop *loop);
+static inline void cosy_loop_hold(struct cosy_loop *loop) { atomic_fetch_add_explicit(&loop->held, 1, memory_order_relaxed); }
+void cosy_loop_release(struct cosy_loop *loop); /* any thread */
+
+/* Threads of the library that have nothing to do: from them no loop can expect a call. */
+extern atomic_int cosy_idle_threads;
 
 /* inbox.c: from any thread. push: -COSY_ECLOSED after closing. */
 int cosy_inbox_push(struct cosy_loop *loop, struct cosy_node_ *node);

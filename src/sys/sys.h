@@ -90,6 +90,9 @@ int cosy_sim_set_ready(struct cosy_sys *sys, int fd,
                        unsigned events);        /* readiness of a virtual descriptor, from now on */
 uint64_t cosy_sim_random(struct cosy_sys *sys); /* from the seed */
 
+/* While the outside world (threads) works for the program, the sim's clock goes on no faster than the machine's. Other kernels: nothing. */
+void cosy_sys_expect_outside(struct cosy_sys *sys, bool expected);
+
 /* Test control for every backend: make the n-th following system call of the sys floor in this process fail
  * with -error (1 = the next), 0 = none. Only counted while armed. */
 void cosy_sys_fail_nth(long n, int error);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -119,6 +120,12 @@ static inline int sys_uring_enter(int fd, unsigned submit, unsigned min_complete
         io_uring_enter2((unsigned)fd, submit, min_complete, flags, (sigset_t *)arg, arg ? sizeof *arg : 0));
 }
 #endif
+
+static inline int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg)
+{
+    int result = cosy_sys_fault();
+    return result ? result : -pthread_create(thread, attributes, fn, arg);
+}
 
 /* Nanoseconds of the monotonic clock. */
 static inline cosy_ns sys_clock(void)

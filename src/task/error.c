@@ -205,6 +205,39 @@ void cosy_error_inherit(int code, struct cosy_future *from)
     replace_here(error);
 }
 
+struct cosy_error *cosy_error_take(int code)
+{
+    struct cosy_error **here = cosy_error_here(), *error = *here;
+    *here = NULL;
+    if (error && error->code != code) {
+        cosy_error_drop(error);
+        error = NULL;
+    }
+    return error;
+}
+
+struct cosy_error *cosy_error_told_by(int code, struct cosy_error *cause, const char *who)
+{
+    struct cosy_error *error = cosy_error_new(code, cause ? cause->message : NULL);
+    if (!error) {
+        cosy_error_drop(cause);
+        return NULL;
+    }
+    error->cause = cause;
+    error->task = cosy_heap_strdup(who);
+    return error;
+}
+
+void cosy_error_adopt(struct cosy_task *task, struct cosy_error *error)
+{
+    struct cosy_error **place = task ? &task->future.error : &thread_error;
+    if (!error)
+        return;
+    cosy_error_drop(*place);
+    *place = error;
+    error->stack = task ? task->id : 0;
+}
+
 void cosy_error_changes_stack(int64_t code)
 {
     struct cosy_error *error = *cosy_error_here();

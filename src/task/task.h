@@ -288,6 +288,12 @@ void cosy_error_inherit(int code, struct cosy_future *from);
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
 void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
+/* Takes the thread's latest record away when it tells of `code`, so that another thread may have it; NULL when there is none. */
+struct cosy_error *cosy_error_take(int code);
+/* A new record with the words of `cause`, which it owns from now on: what happened in `who` ("job 'x' ..."). NULL without memory. */
+struct cosy_error *cosy_error_told_by(int code, struct cosy_error *cause, const char *who);
+/* The task, or for NULL the thread outside tasks, goes on with that record; NULL is fine. */
+void cosy_error_adopt(struct cosy_task *task, struct cosy_error *error);
 /* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
 void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */

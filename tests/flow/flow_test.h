@@ -105,6 +105,9 @@ static bool gate_open;
 /* For each test: without forks they share these. */
 static void begin_test(void)
 {
+#ifdef COSY_TEST_BEGINS
+    COSY_TEST_BEGINS();
+#endif
     cosy_set_log_sink(keep_log, NULL);
     gate_open = false;
     trace[0] = logged[0] = 0;

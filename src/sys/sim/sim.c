@@ -4,7 +4,8 @@
  * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows.
  *
  * Invariants
- *  - Within wait() the clock moves only when nothing is ready and no wake is pending.
+ *  - Within wait() the clock moves only when nothing is ready and no wake is pending. It jumps, unless threads outside the simulation
+ *    are at work for it: then it goes as the machine's does, so that a job gets the time that a limit gives it.
  *  - Random numbers are drawn by cosy_sim_random() and for the order of two or more ready events, nowhere else.
  */
 #include "../sys.h"
@@ -24,6 +25,7 @@ struct sim {
     struct cosy_sys sys;
     _Atomic(cosy_ns) clock;
     atomic_bool autojump;
+    bool outside; /* threads are at work */
     uint64_t random;
     struct cosy_waker waker;
     struct cosy_watches watches; /* keys: see key_of() */
@@ -267,12 +269,25 @@ static int collect(struct sim *self, int timeout_ms, struct cosy_sys_event *even
     return reported;
 }
 
+static int sleep_with_the_world(struct sim *self, cosy_ns now, cosy_ns deadline, struct cosy_sys_event *events, int max)
+{
+    cosy_ns left = deadline - now, ms = (left + 999999) / 1000000, before = sys_clock();
+    if (!cosy_waker_sleep(&self->waker))
+        return 0;
+    int count = collect(self, ms < INT_MAX ? (int)ms : INT_MAX, events, max);
+    cosy_ns passed = sys_clock() - before;
+    atomic_fetch_add(&self->clock, passed < left ? passed : left);
+    return count;
+}
+
 /* Nothing is ready: moves the clock, or sleeps for real where only the outside world can go on. */
 static int jump_or_sleep(struct sim *self, cosy_ns deadline, struct cosy_sys_event *events, int max)
 {
     cosy_ns now = atomic_load(&self->clock);
     if (deadline <= now)
         return 0;
+    if (self->outside && deadline != COSY_NEVER)
+        return sleep_with_the_world(self, now, deadline, events, max);
     if (deadline != COSY_NEVER && atomic_load(&self->autojump)) {
         atomic_compare_exchange_strong(&self->clock, &now, deadline); /* or somebody advanced it: spurious return */
         return 0;
@@ -338,6 +353,12 @@ static const struct cosy_sys_ops sim_ops = {
     .wake = sim_wake,
     .poll_fd = sim_poll_fd,
 };
+
+void cosy_sys_expect_outside(struct cosy_sys *sys, bool expected)
+{
+    if (sys->ops == &sim_ops)
+        sim_of(sys)->outside = expected;
+}
 
 int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *config)
 {

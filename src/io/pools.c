@@ -1,0 +1,131 @@
+/* pools.c - the pools that each loop has of its own, and their end with the loop. */
+#include <stdbool.h>
+
+#include <cosy/trace.h>
+
+#include "../base/heap.h"
+#include "../flow/runner.h"
+#include "executor.h"
+
+#undef COSY_PLACE_
+#define COSY_PLACE_ NULL
+
+enum { POOLS = 3, CLOSE_SECONDS = 300 };
+
+struct pools {
+    struct cosy_executor *of[POOLS];
+    bool shut;
+};
+
+static const struct cosy_executor_options kinds[POOLS] = {
+    [COSY_POOL_USER] = {.name = "cosy"},
+    [COSY_POOL_FILES] = {.name = "files", .workers = 4},
+    [COSY_POOL_DNS] = {.name = "dns", .workers = 4},
+};
+
+static struct pools *pools_of(struct cosy_loop *loop)
+{
+    if (!loop->executors)
+        loop->executors = cosy_heap_zalloc(sizeof(struct pools));
+    return loop->executors;
+}
+
+static int refuse_shut(void)
+{
+    return cosy_fail(COSY_ESHUTDOWN, "the loop's own executors are shut down");
+}
+
+struct cosy_executor *cosy_pool_of(struct cosy_loop *loop, enum cosy_pool pool, int *ret_error)
+{
+    struct pools *pools = pools_of(loop);
+    *ret_error = -ENOMEM;
+    if (!pools)
+        return NULL;
+    if (!pools->of[pool] && pools->shut)
+        *ret_error = refuse_shut();
+    else if (!pools->of[pool])
+        *ret_error = cosy_executor_new_(&pools->of[pool], &kinds[pool]);
+    return pools->of[pool];
+}
+
+cosy_executor *cosy_default_executor(enum cosy_pool pool)
+{
+    struct cosy_loop *loop = cosy_running_loop();
+    int error = !loop ? -COSY_ENOLOOP : (unsigned)pool >= POOLS ? -EINVAL : 0;
+    struct cosy_executor *executor = error ? NULL : cosy_pool_of(loop, pool, &error);
+    if (!executor)
+        cosy_set_creation_error(error);
+    return executor;
+}
+
+int cosy_set_default_executor(cosy_executor *executor)
+{
+    struct cosy_loop *loop = cosy_running_loop();
+    if (!executor || !loop)
+        return loop ? -EINVAL : -COSY_ENOLOOP;
+    struct pools *pools = pools_of(loop);
+    if (!pools)
+        return -ENOMEM;
+    if (pools->of[COSY_POOL_USER] != executor)
+        cosy_executor_free(pools->of[COSY_POOL_USER]);
+    pools->of[COSY_POOL_USER] = executor;
+    return 0;
+}
+
+int cosy_shutdown_default_executor(cosy_ns timeout)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_shutdown_default_executor");
+    if (!me)
+        return -COSY_ENOTASK;
+    struct cosy_loop *loop = me->future.loop;
+    struct pools *pools = pools_of(loop);
+    if (!pools)
+        return -ENOMEM;
+    pools->shut = true;
+    cosy_ns end;
+    int first = 0;
+    if (timeout == COSY_NEVER || __builtin_add_overflow(cosy_loop_time(loop), timeout, &end))
+        end = COSY_NEVER;
+    for (int i = 0; i < POOLS; i++) {
+        cosy_ns left = end == COSY_NEVER ? COSY_NEVER : end - cosy_loop_time(loop);
+        int result = pools->of[i] ? cosy_executor_shutdown(pools->of[i], left > 0 ? left : 0) : 0;
+        if (result < 0 && first == 0)
+            first = result;
+    }
+    return first;
+}
+
+/* ---- with the loop ---- */
+
+static bool has_pools(struct cosy_loop *loop)
+{
+    struct pools *pools = loop->executors;
+    for (int i = 0; pools && i < POOLS; i++)
+        if (pools->of[i])
+            return true;
+    return false;
+}
+
+cosy_async static int close_pools(void)
+{
+    (void)cosy_shutdown_default_executor(COSY_S(CLOSE_SECONDS)); /* what is stuck was told */
+    return 0;
+}
+
+static void loop_closes(struct cosy_loop *loop)
+{
+    cosy_letters_let_go(loop);
+    struct pools *pools = loop->executors;
+    loop->executors = NULL;
+    for (int i = 0; pools && i < POOLS; i++)
+        cosy_executor_free(pools->of[i]);
+    cosy_heap_free(pools);
+}
+
+static struct cosy_closer closer = {.order = COSY_CLOSE_EXECUTORS, .wanted = has_pools, .close = close_pools};
+
+__attribute__((constructor)) static void join_the_floors_below(void)
+{
+    cosy_loop_hooks.letting_go = loop_closes;
+    cosy_runner_add_closer(&closer);
+}
