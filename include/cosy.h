@@ -22,6 +22,7 @@
 #include "cosy/group.h"
 #include "cosy/runner.h"
 #include "cosy/sleep.h"
+#include "cosy/testing.h"
 #include "cosy/timeout.h"
 
 #endif

@@ -351,13 +351,18 @@ static cosy_cold void switch_away_with_all(struct cosy_task *me)
         cosy_hook_arrived(me);
 }
 
-/* Calls in the making (capture.h) stay with the task that makes them. */
+/* Calls in the making (capture.h) stay with the task that makes them; the test kit looks on. */
 static cosy_cold void switch_away_watched(struct cosy_task *me)
 {
     struct cosy_task *making = cosy_thread_.making;
+    struct cosy_probe *probe = me->future.loop->probe;
+    if (unlikely(probe != NULL))
+        probe->parks(probe, me);
     cosy_thread_.making = NULL;
     switch_away_with_all(me);
     cosy_thread_.making = making;
+    if (unlikely(probe != NULL))
+        probe->resumes(probe, me);
 }
 
 static inline int64_t arrived(struct cosy_task *me, int64_t value)

@@ -29,7 +29,8 @@ HEADERS = {
     "colour.h": "base", "err.h": "base", "log.h": "base", "time.h": "base", "version.h": "base",
     "context.h": "loop", "loop.h": "loop",
     "call.h": "task", "coro.h": "task", "future.h": "task", "task.h": "task", "trace.h": "task",
-    "gather.h": "flow", "group.h": "flow", "runner.h": "flow", "sleep.h": "flow", "timeout.h": "flow",
+    "gather.h": "flow", "group.h": "flow", "runner.h": "flow", "sleep.h": "flow", "testing.h": "flow",
+    "timeout.h": "flow",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
