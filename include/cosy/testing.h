@@ -54,6 +54,7 @@ struct cosy_test_options {
     bool shuffle;                    /* run the tasks of each turn in an order drawn from the seed */
     bool manual_clock;               /* time moves by cosy_test_advance only; else it jumps when everybody waits */
     bool debug;                      /* debug mode of the loop */
+    bool unwatched;            /* tasks run by the quick ways that they have in production; nothing that needs the count of waits works then */
     uint64_t cancel_at;              /* cancel the task of the n-th wait that begins, 1 is the first; 0: none */
     int cancel_delay;                /* 0: at once; n: when n more waits have begun; COSY_TEST_WHEN_WOKEN */
     unsigned cancel_one_in;          /* also cancel by chance, each wait with a probability of one in this; 0: none */
@@ -100,6 +101,7 @@ struct cosy_explore_options {
     const char *cancel_task; /* likewise */
     bool any_result;         /* a negative result is no failure: the block looks at results itself */
     bool leaks_allowed;      /* what a run leaves behind is no failure */
+    bool unwatched;            /* as in cosy_test_options; without cancels then */
 };
 
 /*     COSY_TEST_EXPLORE(int err, .option = value...) { ... }

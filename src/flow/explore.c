@@ -56,6 +56,7 @@ void cosy_explore_fill(struct cosy_exploration_ *exploration, struct cosy_test_o
         options->seed = exploration->seed;
         options->shuffle = true;
     }
+    options->unwatched |= wanted->unwatched;
     if (!options->cancel_task)
         options->cancel_task = wanted->cancel_task;
     if (options->cancel_one_in == 0)

@@ -198,8 +198,10 @@ static int run_on(struct test_run *run, cosy_runner *runner, cosy_coro *coro)
         cosy_coro_close(coro);
         return -ENOMEM;
     }
-    loop->probe = &run->probe;
-    loop->watched = true;
+    if (!options->unwatched) {
+        loop->probe = &run->probe;
+        loop->watched = true;
+    }
     cosy_loop_set_exception_handler(loop, on_unheard, run);
     if (options->manual_clock)
         cosy_sim_set_autojump(loop->sys, false);
@@ -282,7 +284,7 @@ bool cosy_checkpoints_begin_(struct cosy_checkpoints_ *checkpoints)
         return false;
     checkpoints->begun = true;
     checkpoints->task = cosy_task_here();
-    if (!running || !checkpoints->task || running->loop != checkpoints->task->future.loop) {
+    if (!running || !checkpoints->task || running->loop != checkpoints->task->future.loop || running->options->unwatched) {
         failed("checkpoints are known to tasks of cosy_test_run only", "", checkpoints->file, checkpoints->line);
         checkpoints->task = NULL;
         return true;
