@@ -17,6 +17,12 @@
 #include "cosy/future.h"
 #include "cosy/task.h"
 #include "cosy/trace.h"
+/* sync */
+#include "cosy/barrier.h"
+#include "cosy/condition.h"
+#include "cosy/event.h"
+#include "cosy/lock.h"
+#include "cosy/semaphore.h"
 /* flow */
 #include "cosy/gather.h"
 #include "cosy/group.h"

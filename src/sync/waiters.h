@@ -21,7 +21,8 @@ struct cosy_waiter {
     bool woken;
 };
 
-struct cosy_line {
+/* Public objects hold it as two private fields of their own, which the compiler must not take for other memory. */
+struct __attribute__((may_alias)) cosy_line {
     struct cosy_waiter *first, *last;
 };
 
