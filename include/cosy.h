@@ -22,6 +22,7 @@
 #include "cosy/condition.h"
 #include "cosy/event.h"
 #include "cosy/lock.h"
+#include "cosy/queue.h"
 #include "cosy/semaphore.h"
 /* flow */
 #include "cosy/gather.h"

@@ -4,7 +4,7 @@
     run_example.py FILE.c -- PROGRAM [ARGUMENTS...]     exit 0: as promised
     run_example.py --prove                              shows that differences are noticed
 
-The last comment of FILE.c begins with one of the three headings and may hold each once:
+The last comment of FILE.c begins with one of the headings Output, Stderr, Exit status and may hold each once:
 
     /* Output:
      * hello
@@ -20,6 +20,13 @@ A leading " * " belongs to the comment, not to the output. Blanks at the end of 
   <time>     a number such as 12 or 0.103
   <time 0.1> a number from 0.1 (as exactly as it is printed) to half a second more; with the simulator's clock,
              at most 0.01 more
+What depends on chance in real time says so; on the simulated clock it stays what it is without:
+
+     * Arguments with a real clock: --speed 1000        what the program is called with
+     * Output with a real clock, in any order:          how many lines there are of each kind, instead of Output
+     * 20 x added ...
+     * 1 x done
+
 Without "Stderr:" nothing may be printed there. Without "Exit status:" it is 0; 128 + N stands for a death by signal N.
 COSY_BACKEND is set by whoever calls.
 """
@@ -29,12 +36,15 @@ import subprocess
 import sys
 import tempfile
 
-HEADING = re.compile(r"^(Output|Stderr|Exit status):\s*(.*)$")
+COUNTED = "Output with a real clock, in any order"
+ARGUMENTS = "Arguments with a real clock"
+HEADING = re.compile(r"^(Output|Stderr|Exit status|%s|%s):\s*(.*)$" % (COUNTED, ARGUMENTS))
 
 
 class Expected:
     def __init__(self):
         self.stdout, self.stderr, self.status = [], [], 0
+        self.arguments, self.counted = [], []  # with a real clock
 
 
 def last_comment(text):
@@ -60,8 +70,10 @@ def parse_expectation(text):
             section.append(line)
         elif heading.group(1) == "Exit status":
             expected.status = int(re.match(r"\d+", heading.group(2)).group())
+        elif heading.group(1) == ARGUMENTS:
+            expected.arguments = heading.group(2).split()
         else:
-            section = expected.stdout if heading.group(1) == "Output" else expected.stderr
+            section = {"Output": expected.stdout, "Stderr": expected.stderr, COUNTED: expected.counted}[heading.group(1)]
     return expected
 
 
@@ -111,23 +123,41 @@ def lines_fit(expected, actual, slack):
     return all(line == "..." for line in expected[e:])
 
 
+def counts_fit(expected, actual, slack):
+    """Each line is of one of the expected kinds, and there are as many of each as said."""
+    kinds = [re.match(r"(\d+) x (.*)", line).groups() for line in expected]
+    left = {pattern: int(count) for count, pattern in kinds}
+    for line in actual:
+        fitting = [pattern for pattern in left if line_fits(pattern, line, slack)]
+        if not fitting:
+            return False
+        left[fitting[0]] -= 1
+    return not any(left.values())
+
+
 def split_lines(data):
     lines = [line.rstrip() for line in data.decode(errors="replace").splitlines()]
     return [line for line in lines if not line.startswith("qemu: uncaught target signal")]  # the emulator's own remark
 
 
-def differences(expected, status, stdout, stderr, slack):
+def differences(expected, status, stdout, stderr, slack, real_clock=True):
     found = []
+    counted = real_clock and expected.counted
     if status != expected.status:
         found.append("exit status: expected %d, got %d" % (expected.status, status))
-    for name, want, got in (("stdout", expected.stdout, stdout), ("stderr", expected.stderr, stderr)):
-        if not lines_fit(want, got, slack):
+    for name, want, got in (("stdout", counted or expected.stdout, stdout), ("stderr", expected.stderr, stderr)):
+        fit = counts_fit if counted and name == "stdout" else lines_fit
+        if not fit(want, got, slack):
             found.append("%s: expected\n    %s\ngot\n    %s" % (name, "\n    ".join(want), "\n    ".join(got)))
     return found
 
 
+def has_real_clock():
+    return os.environ.get("COSY_BACKEND") != "sim"
+
+
 def allowed_slack():
-    if os.environ.get("COSY_BACKEND") == "sim":
+    if not has_real_clock():
         return 0.01
     return 0.5 if os.environ.get("COSY_TEST_TOOL", "none") == "none" else 30.0
 
@@ -150,8 +180,9 @@ def check_example(path, program):
     if expected is None:
         print("%s: its last comment does not begin with 'Output:', 'Stderr:' or 'Exit status:'" % path)
         return 1
-    status, stdout, stderr, notes = run(program)
-    found = differences(expected, status, stdout, stderr, allowed_slack())
+    real_clock = has_real_clock()
+    status, stdout, stderr, notes = run(program + (expected.arguments if real_clock else []))
+    found = differences(expected, status, stdout, stderr, allowed_slack(), real_clock)
     if not found and "== ERROR SUMMARY" not in notes and not re.search(r"^==\d+== \S", notes, re.M):
         return 0
     print("%s on %s:" % (path, os.environ.get("COSY_BACKEND", "the automatic backend")))
@@ -161,6 +192,16 @@ def check_example(path, program):
     if stderr:
         print("stderr:\n    " + "\n    ".join(stderr))
     return 1
+
+
+def prove_counts():
+    """What is counted with a real clock, and compared line by line on the simulated one."""
+    expected = parse_expectation("/* Output:\n * a\n * b 1\n * %s: -x 3\n * %s:\n * 2 x b ...\n * 1 x a\n */\n" % (ARGUMENTS, COUNTED))
+    cases = [(True, True, ["b 1", "a", "b 2"]), (False, True, ["b 1", "a"]), (False, True, ["b 1", "a", "b 2", "b 3"]),
+             (False, True, ["b 1", "a", "b 2", "c"]), (False, True, ["a", "b 1"]), (True, False, ["a", "b 1"]),
+             (False, False, ["b 1", "a", "b 2"])]
+    wrong = [case for case in cases if (not differences(expected, 0, case[2], [], 0.5, case[1])) != case[0]]
+    return wrong + ([] if expected.arguments == ["-x", "3"] else ["arguments were not read"])
 
 
 def prove():
@@ -176,6 +217,7 @@ def prove():
         (False, (134, good[1], ["bad x"])), (False, (134, good[1], [])), (False, (134, [], ["bad 7"])),
     ]
     wrong = [case for case in cases if (not differences(expected, *case[1], slack=0.5)) != case[0]]
+    wrong += prove_counts()
     silent = parse_expectation("/* Output:\n * a\n */")
     if differences(silent, 0, ["a"], [], 0) or not differences(silent, 0, ["a"], ["oops"], 0):
         wrong.append("stderr must be empty when nothing is said of it")

@@ -29,7 +29,8 @@ HEADERS = {
     "colour.h": "base", "err.h": "base", "log.h": "base", "time.h": "base", "version.h": "base",
     "context.h": "loop", "loop.h": "loop",
     "call.h": "task", "coro.h": "task", "future.h": "task", "task.h": "task", "trace.h": "task",
-    "barrier.h": "sync", "condition.h": "sync", "event.h": "sync", "lock.h": "sync", "semaphore.h": "sync",
+    "barrier.h": "sync", "condition.h": "sync", "event.h": "sync", "lock.h": "sync", "queue.h": "sync",
+    "semaphore.h": "sync",
     "gather.h": "flow", "group.h": "flow", "runner.h": "flow", "sleep.h": "flow", "testing.h": "flow",
     "timeout.h": "flow",
 }
