@@ -25,11 +25,15 @@
 #include "cosy/queue.h"
 #include "cosy/semaphore.h"
 /* flow */
+#include "cosy/as_completed.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
+#include "cosy/race.h"
 #include "cosy/runner.h"
+#include "cosy/shield.h"
 #include "cosy/sleep.h"
 #include "cosy/testing.h"
 #include "cosy/timeout.h"
+#include "cosy/wait.h"
 
 #endif

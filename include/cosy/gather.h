@@ -24,13 +24,14 @@ extern "C" {
 struct cosy_gather_options {
     size_t struct_size;
     bool return_exceptions; /* errors are results: the call itself only fails with -ECANCELED or a call that is wrong */
+    bool cancel_rest;       /* the first error cancels all the others, handles too, and the call waits for them */
     int64_t *results;       /* room for each outcome: >= 0, or a negative error; NULL: not wanted */
 };
 
 /*     int cosy_gather(awaitable...);
  *     int cosy_gather_with((.option = value, ...), awaitable...);
  *
- * Waits for up to 16 coroutines (started as tasks), tasks and futures. 0, or the error of the first one that failed (with its message and traceback), or
+ * Waits for up to 16 coroutines (started as tasks), tasks and futures; the same one given twice is one child. 0, or the error of the first one that failed (with its message and traceback), or
  * -ECANCELED. With no arguments to wait for, use cosy_gather_tasks. */
 #define cosy_gather(...)                                                                                       \
     cosy_gather_((const struct cosy_awaited_[]){COSY_EACH_(COSY_COUNT_(__VA_ARGS__), __VA_ARGS__)},            \

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "../base/heap.h"
-#include "../task/task.h"
+#include "awaited.h"
 
 struct gathering;
 
@@ -19,11 +19,12 @@ struct child {
 struct gathering {
     struct cosy_wait wait;
     struct cosy_task *task;
-    struct child *children;
+    struct child *children, *few; /* few: room for some on the stack */
     size_t count, pending, pending_ours;
     struct cosy_future *failed; /* the first one that failed */
     int first_error;
-    bool return_exceptions, waiting;
+    bool return_exceptions, cancel_rest, waiting;
+    bool rest_cancelled;
     bool cancelled;      /* the children were asked to stop: the answer, if none of them fails */
     bool cancelled_late; /* after the answer was known, or when nothing could be stopped: the answer in any case */
     char name[56];
@@ -47,7 +48,7 @@ static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
     (void)task;
     for (size_t i = 0; i < gathering->count; i++) {
         struct child *child = &gathering->children[i];
-        if (child->observer.future && (child->ours || !decided))
+        if (child->observer.future && (child->ours || gathering->cancel_rest || !decided))
             any |= cosy_future_cancel(child->future);
     }
     gathering->cancelled = true;
@@ -62,11 +63,21 @@ static const char *gather_name(struct cosy_wait *wait)
     return gathering->name;
 }
 
+static void release(struct gathering *gathering)
+{
+    for (size_t i = 0; i < gathering->count; i++)
+        cosy_future_drop(gathering->children[i].future);
+    if (gathering->children != gathering->few)
+        cosy_heap_free(gathering->children);
+}
+
+/* The frames that would give it all back are never left. */
 static void gather_abandon(struct cosy_wait *wait)
 {
     struct gathering *gathering = gathering_of(wait);
     for (size_t i = 0; i < gathering->count; i++)
         cosy_unobserve(&gathering->children[i].observer);
+    release(gathering);
 }
 
 static const struct cosy_wait_kind gather_kind = {
@@ -75,7 +86,17 @@ static const struct cosy_wait_kind gather_kind = {
 /* Nothing more to wait for: all are done, or it failed and only handles are left. */
 static bool is_complete(const struct gathering *gathering)
 {
-    return gathering->pending == 0 || (is_decided(gathering) && gathering->pending_ours == 0);
+    return gathering->pending == 0 ||
+           (is_decided(gathering) && !gathering->cancel_rest && gathering->pending_ours == 0);
+}
+
+/* Each cancelled child that ends comes here too: once is enough. */
+static void cancel_rest(struct gathering *gathering)
+{
+    gathering->rest_cancelled = true;
+    for (size_t i = 0; i < gathering->count; i++)
+        if (gathering->children[i].observer.future)
+            cosy_future_cancel(gathering->children[i].future);
 }
 
 static void note_outcome(struct gathering *gathering, struct child *child)
@@ -98,6 +119,8 @@ static void child_done(struct cosy_observer *observer)
     gathering->pending--;
     gathering->pending_ours -= child->ours;
     note_outcome(gathering, child);
+    if (gathering->first_error && gathering->cancel_rest && !gathering->rest_cancelled)
+        cancel_rest(gathering);
     if (gathering->waiting && is_complete(gathering)) {
         gathering->waiting = false;
         cosy_task_wake(gathering->task, 0);
@@ -105,40 +128,41 @@ static void child_done(struct cosy_observer *observer)
 }
 
 /* The same coroutine given before in this call stands for the same child. */
-static struct cosy_future *earlier_child(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index)
+static struct cosy_future *earlier_child(struct gathering *gathering, const struct cosy_awaited_list *list,
+                                         size_t index)
 {
     int error;
-    if (cosy_coro_take(items[index].what, &error) || error != -COSY_EAWAITED)
+    void *coro = cosy_awaited_at(list, index).what;
+    if (cosy_coro_take(coro, &error) || error != -COSY_EAWAITED)
         return NULL;
-    for (size_t i = 0; i < index; i++)
-        if (items[i].kind == COSY_AWAITED_CORO && items[i].what == items[index].what)
+    for (size_t i = 0; i < index; i++) {
+        struct cosy_awaited_ item = cosy_awaited_at(list, i);
+        if (item.kind == COSY_AWAITED_CORO && item.what == coro)
             return cosy_future_ref(gathering->children[i].future);
+    }
     return NULL;
 }
 
-static struct cosy_future *child_future(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index,
+static struct cosy_future *child_future(struct gathering *gathering, const struct cosy_awaited_list *list, size_t index,
                                         int *ret_error)
 {
-    const struct cosy_awaited_ *item = &items[index];
-    struct cosy_future *future = item->kind == COSY_AWAITED_CORO ? earlier_child(gathering, items, index) : NULL;
+    struct cosy_awaited_ item = cosy_awaited_at(list, index);
+    struct cosy_future *future = item.kind == COSY_AWAITED_CORO ? earlier_child(gathering, list, index) : NULL;
     if (!future)
-        future = cosy_as_future(item->kind, item->what, ret_error);
-    if (!future)
-        return NULL;
-    *ret_error = future->loop != gathering->task->future.loop ? -COSY_EOTHERLOOP
-                 : future == &gathering->task->future         ? -COSY_ESELF
-                                                              : 0;
+        future = cosy_as_future(item.kind, item.what, ret_error);
+    if (future)
+        *ret_error = cosy_awaited_check(gathering->task, future, "cosy_gather");
     return future;
 }
 
-static void begin_child(struct gathering *gathering, const struct cosy_awaited_ *items, size_t index)
+static void begin_child(struct gathering *gathering, const struct cosy_awaited_list *list, size_t index)
 {
     struct child *child = &gathering->children[index];
     int error;
-    *child = (struct child){.of = gathering, .ours = items[index].kind == COSY_AWAITED_CORO};
+    *child = (struct child){.of = gathering, .ours = cosy_awaited_at(list, index).kind == COSY_AWAITED_CORO};
     child->observer.task = gathering->task;
     child->observer.notify = child_done;
-    child->future = child_future(gathering, items, index, &error);
+    child->future = child_future(gathering, list, index, &error);
     if (!child->future || error) {
         child->outcome = error;
         if (!gathering->first_error)
@@ -178,69 +202,55 @@ static int finish(struct gathering *gathering, int64_t *results)
         result = -ECANCELED;
     else if (result < 0 && gathering->failed)
         cosy_error_inherit(result, gathering->failed);
-    for (size_t i = 0; i < gathering->count; i++)
-        cosy_future_drop(gathering->children[i].future);
     return result;
 }
 
 enum { ON_STACK = 8 };
 
-/* The call takes its coroutines, also when it fails before it begins. */
-static int refuse(const struct cosy_awaited_ *items, size_t count, int error)
-{
-    for (size_t i = 0; i < count; i++)
-        if (items[i].kind == COSY_AWAITED_CORO)
-            cosy_coro_close(items[i].what);
-    return error;
-}
-
-int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct cosy_gather_options *options)
+static int gather(const struct cosy_awaited_list *list, const struct cosy_gather_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_gather");
     struct child few[ON_STACK], *children = few;
     if (!me)
-        return refuse(items, count, -COSY_ENOTASK);
-    if (count > ON_STACK && !(children = cosy_heap_alloc(count * sizeof(*children))))
-        return refuse(items, count, -ENOMEM);
+        return cosy_awaited_refuse(list, -COSY_ENOTASK);
+    if (list->count > ON_STACK && !(children = cosy_heap_alloc(list->count * sizeof(*children))))
+        return cosy_awaited_refuse(list, -ENOMEM);
     struct gathering gathering = {.wait.kind = &gather_kind,
                                   .task = me,
                                   .children = children,
-                                  .count = count,
-                                  .return_exceptions = options && options->return_exceptions};
-    for (size_t i = 0; i < count; i++)
-        begin_child(&gathering, items, i);
+                                  .few = few,
+                                  .count = list->count,
+                                  .return_exceptions = options && options->return_exceptions,
+                                  .cancel_rest = options && options->cancel_rest};
+    for (size_t i = 0; i < list->count; i++)
+        begin_child(&gathering, list, i);
+    if (gathering.first_error && gathering.cancel_rest)
+        cancel_rest(&gathering);
     wait_for_children(&gathering);
     int result = finish(&gathering, options ? options->results : NULL);
-    if (children != few)
-        cosy_heap_free(children);
+    release(&gathering);
     return result;
 }
 
-cosy_async static int gather_handles(void *const *handles, int kind, size_t count,
+int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct cosy_gather_options *options)
+{
+    return gather(&(struct cosy_awaited_list){.items = items, .count = count}, options);
+}
+
+cosy_async static int gather_handles(const void *handles, int kind, size_t count,
                                      const struct cosy_gather_options *options)
 {
     if (count > 0 && !handles)
         return -EINVAL;
-    struct cosy_awaited_ few[ON_STACK] = {0}, *items = few;
-    if (count > ON_STACK && !(items = cosy_heap_alloc(count * sizeof(*items)))) {
-        for (size_t i = 0; kind == COSY_AWAITED_CORO && i < count; i++)
-            cosy_coro_close(handles[i]);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++)
-        items[i] = (struct cosy_awaited_){kind, handles[i]};
-    int result = cosy_gather_(items, count, options);
-    if (items != few)
-        cosy_heap_free(items);
-    return result;
+    return gather(&(struct cosy_awaited_list){.handles = handles, .kind = kind, .count = count}, options);
 }
 
 int cosy_gather_tasks(cosy_task *const *tasks, size_t count, const struct cosy_gather_options *options)
 {
-    return gather_handles((void *const *)(const void *)tasks, COSY_AWAITED_TASK, count, options);
+    return gather_handles(tasks, COSY_AWAITED_TASK, count, options);
 }
 
 int cosy_gather_coros(cosy_coro *const *coros, size_t count, const struct cosy_gather_options *options)
 {
-    return gather_handles((void *const *)(const void *)coros, COSY_AWAITED_CORO, count, options);
+    return gather_handles(coros, COSY_AWAITED_CORO, count, options);
 }

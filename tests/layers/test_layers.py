@@ -31,8 +31,8 @@ HEADERS = {
     "call.h": "task", "coro.h": "task", "future.h": "task", "task.h": "task", "trace.h": "task",
     "barrier.h": "sync", "condition.h": "sync", "event.h": "sync", "lock.h": "sync", "queue.h": "sync",
     "semaphore.h": "sync",
-    "gather.h": "flow", "group.h": "flow", "runner.h": "flow", "sleep.h": "flow", "testing.h": "flow",
-    "timeout.h": "flow",
+    "as_completed.h": "flow", "gather.h": "flow", "group.h": "flow", "race.h": "flow", "runner.h": "flow",
+    "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow", "wait.h": "flow",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
