@@ -33,7 +33,7 @@ extern "C" {
 /* A cancel_delay: the cancel comes when the wait is over, but before its task goes on. */
 enum { COSY_TEST_WHEN_WOKEN = -1 };
 
-/* What a run came to, besides its result. Counts are of what there is more after the run than before it. */
+/* What a run came to, besides its result. */
 struct cosy_test_report {
     uint64_t waits;    /* that began, of the tasks that count: cancel_at may be 1 to this */
     uint64_t turns;    /* of the loop */
@@ -41,20 +41,24 @@ struct cosy_test_report {
     bool cancelled;    /* a cancel was injected */
     unsigned failures; /* cosy_test_expect and checkpoints that did not hold, waits beyond the limit */
     unsigned unheard;  /* errors that nobody waited for: calls of the exception handler */
-    long allocations;  /* of the library: futures, groups and the like; its pools grow in the first runs of a process */
-    long tasks;        /* tasks and coroutines whose handles were not dropped */
-    long descriptors;
+    struct cosy_test_balance_ {
+        long allocations; /* of the library: futures, groups and the like; its pools grow in the first runs of a process
+                           */
+        long tasks;       /* tasks and coroutines whose handles were not dropped */
+        long descriptors;
+    } left; /* what there is more after the run than before it */
 };
 
 /* How to run. Every default is zero. Inside an exploration, seed, shuffle and cancel are the exploration's where they
  * are zero here. */
 struct cosy_test_options {
-    size_t struct_size;              /* filled in by the macros */
-    uint64_t seed;                   /* of all that is decided by chance */
-    bool shuffle;                    /* run the tasks of each turn in an order drawn from the seed */
-    bool manual_clock;               /* time moves by cosy_test_advance only; else it jumps when everybody waits */
-    bool debug;                      /* debug mode of the loop */
-    bool unwatched;            /* tasks run by the quick ways that they have in production; nothing that needs the count of waits works then */
+    size_t struct_size; /* filled in by the macros */
+    uint64_t seed;      /* of all that is decided by chance */
+    bool shuffle;       /* run the tasks of each turn in an order drawn from the seed */
+    bool manual_clock;  /* time moves by cosy_test_advance only; else it jumps when everybody waits */
+    bool debug;         /* debug mode of the loop */
+    bool unwatched; /* tasks run by the quick ways that they have in production; nothing that needs the count of waits
+                       works then */
     uint64_t cancel_at;              /* cancel the task of the n-th wait that begins, 1 is the first; 0: none */
     int cancel_delay;                /* 0: at once; n: when n more waits have begun; COSY_TEST_WHEN_WOKEN */
     unsigned cancel_one_in;          /* also cancel by chance, each wait with a probability of one in this; 0: none */
@@ -101,7 +105,7 @@ struct cosy_explore_options {
     const char *cancel_task; /* likewise */
     bool any_result;         /* a negative result is no failure: the block looks at results itself */
     bool leaks_allowed;      /* what a run leaves behind is no failure */
-    bool unwatched;            /* as in cosy_test_options; without cancels then */
+    bool unwatched;          /* as in cosy_test_options; without cancels then */
 };
 
 /*     COSY_TEST_EXPLORE(int err, .option = value...) { ... }
@@ -150,7 +154,7 @@ struct cosy_exploration_ {
     uint64_t waits; /* of this round so far, and what its runs came to */
     int result;
     unsigned failures, unheard;
-    long allocations, tasks, descriptors;
+    struct cosy_test_balance_ left; /* by the round */
     bool cancelled, only_one;
     char place[96]; /* of the cancelled wait */
 };

@@ -79,9 +79,6 @@ void cosy_explore_note(struct cosy_exploration_ *exploration, int result, const 
     exploration->waits += report->waits;
     exploration->failures += report->failures;
     exploration->unheard += report->unheard;
-    exploration->allocations += report->allocations;
-    exploration->tasks += report->tasks;
-    exploration->descriptors += report->descriptors;
     exploration->cancelled |= report->cancelled;
     if (exploration->result == 0 && is_bad(exploration, result, report->cancelled))
         exploration->result = result;
@@ -92,11 +89,12 @@ void cosy_explore_note(struct cosy_exploration_ *exploration, int result, const 
 static void begin_round(struct cosy_exploration_ *exploration)
 {
     exploration->waits = exploration->failures = exploration->unheard = 0;
-    exploration->allocations = exploration->tasks = exploration->descriptors = 0;
     exploration->result = 0;
     exploration->cancelled = false;
     exploration->place[0] = '\0';
     exploration->random = cosy_test_random_begin(exploration->seed);
+    exploration->left = (struct cosy_test_balance_){0};
+    cosy_test_balance(&exploration->left, -1);
 }
 
 /* ---- judgement ---- */
@@ -109,7 +107,7 @@ static const char *name_of(const struct cosy_exploration_ *exploration)
 static bool leaks(const struct cosy_exploration_ *exploration)
 {
     return !exploration->options.leaks_allowed &&
-           (exploration->allocations > 0 || exploration->tasks > 0 || exploration->descriptors > 0);
+           (exploration->left.allocations > 0 || exploration->left.tasks > 0 || exploration->left.descriptors > 0);
 }
 
 static void append_delay(const struct cosy_exploration_ *exploration, char *text, size_t size)
@@ -176,7 +174,7 @@ static void print_cause(const struct cosy_exploration_ *exploration, FILE *strea
         fputs("an error was heard by nobody", stream);
     else
         fprintf(stream, "left behind, again and again: %ld allocations, %ld tasks, %ld descriptors",
-                exploration->allocations, exploration->tasks, exploration->descriptors);
+                exploration->left.allocations, exploration->left.tasks, exploration->left.descriptors);
 }
 
 static void report(const struct cosy_exploration_ *exploration)
@@ -282,6 +280,8 @@ static bool advance(struct cosy_exploration_ *exploration)
 
 bool cosy_explore_next_(struct cosy_exploration_ *exploration)
 {
+    if (exploration->begun)
+        cosy_test_balance(&exploration->left, 1);
     bool again = exploration->begun && must_repeat(exploration);
     if (!again && !(exploration->begun ? passed(exploration) && advance(exploration) : begin(exploration)))
         return false;

@@ -171,14 +171,13 @@ static long descriptors(void)
     return count;
 }
 
-/* Adds what there is now, `sign` times: before and after. */
-static void balance(struct cosy_test_report *report, int sign)
+void cosy_test_balance(struct cosy_test_balance_ *balance, int sign)
 {
     long objects = 0;
     cosy_objects_walk(count_object, &objects);
-    report->tasks += sign * objects;
-    report->descriptors += sign * descriptors();
-    report->allocations += sign * cosy_heap_live();
+    balance->tasks += sign * objects;
+    balance->descriptors += sign * descriptors();
+    balance->allocations += sign * cosy_heap_live();
 }
 
 static void on_unheard(cosy_loop *loop, const struct cosy_exception_context *context, void *arg)
@@ -243,12 +242,14 @@ int cosy_test_run_(cosy_coro *coro, const struct cosy_test_options *given)
                            .options = &options,
                            .random = cosy_test_random_begin(options.seed),
                            .chance = cosy_test_random_begin(~options.seed)};
-    run.report.tasks = coro ? 1 : 0; /* made before the run, gone after it */
-    balance(&run.report, -1);
-    int result = run_here(&run, coro);
-    balance(&run.report, 1);
+    run.report.left.tasks = coro ? 1 : 0; /* made before the run, gone after it */
     if (options.report)
+        cosy_test_balance(&run.report.left, -1);
+    int result = run_here(&run, coro);
+    if (options.report) {
+        cosy_test_balance(&run.report.left, 1);
         *options.report = run.report;
+    }
     if (exploration)
         cosy_explore_note(exploration, result, &run.report, run.place);
     return result;
@@ -284,7 +285,8 @@ bool cosy_checkpoints_begin_(struct cosy_checkpoints_ *checkpoints)
         return false;
     checkpoints->begun = true;
     checkpoints->task = cosy_task_here();
-    if (!running || !checkpoints->task || running->loop != checkpoints->task->future.loop || running->options->unwatched) {
+    if (!running || !checkpoints->task || running->loop != checkpoints->task->future.loop ||
+        running->options->unwatched) {
         failed("checkpoints are known to tasks of cosy_test_run only", "", checkpoints->file, checkpoints->line);
         checkpoints->task = NULL;
         return true;

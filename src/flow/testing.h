@@ -13,6 +13,9 @@ void cosy_explore_fill(struct cosy_exploration_ *exploration, struct cosy_test_o
 void cosy_explore_note(struct cosy_exploration_ *exploration, int result, const struct cosy_test_report *report,
                        const char *place);
 
+/* Adds what there is now, `sign` times: before and after. */
+void cosy_test_balance(struct cosy_test_balance_ *balance, int sign);
+
 /* The first state of a generator for a seed, and its next number. */
 uint64_t cosy_test_random_begin(uint64_t seed);
 uint64_t cosy_test_random_next(uint64_t *state);

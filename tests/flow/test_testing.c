@@ -19,9 +19,9 @@ START_TEST(a_run_gives_the_result_and_counts_waits_and_virtual_time)
     ck_assert_uint_eq(report.waits, 3);
     ck_assert_int_eq(report.time, COSY_S(5));
     ck_assert(!report.cancelled);
-    ck_assert_int_eq(report.tasks, 0);
-    ck_assert_int_eq(report.descriptors, 0);
-    ck_assert_int_eq(report.allocations, 0);
+    ck_assert_int_eq(report.left.tasks, 0);
+    ck_assert_int_eq(report.left.descriptors, 0);
+    ck_assert_int_eq(report.left.allocations, 0);
     ck_assert_uint_gt(report.turns, 2);
 }
 END_TEST
@@ -133,7 +133,7 @@ START_TEST(what_a_run_leaves_behind_is_told)
     struct cosy_test_report report;
     begin_test();
     ck_assert_int_eq(cosy_test_run_with((.report = &report), keep_a_task), 0);
-    ck_assert_int_eq(report.tasks, 1);
+    ck_assert_int_eq(report.left.tasks, 1);
     cosy_task_drop(kept);
     ck_assert_int_eq(cosy_test_run_with((.report = &report), fail_unheard), 0);
     ck_assert_uint_eq(report.unheard, 1);

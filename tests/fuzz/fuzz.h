@@ -48,4 +48,18 @@ cosy_async static inline int until_rest(void)
     return cosy_sleep(COSY_S(1000));
 }
 
+/* Several tasks over one state: they run, some are cancelled on the way, and at last, when nothing moves any more,
+ * those that still wait. */
+enum { CREW_MAX = 12 };
+struct crew {
+    int (*member)(void *state, int index); /* an async function */
+    void (*at_rest)(
+        void *state); /* nothing moves any more, nobody was cancelled but by `kills`; NULL: nothing to see */
+    void *state;
+    int members;
+    int kills;   /* so many cancels of members, by chance */
+    int stopped; /* out: members that were cancelled, and said so */
+};
+cosy_async int crew_run(struct crew *crew);
+
 #endif
