@@ -165,7 +165,7 @@ enum { ROOM = 2, ITEMS = 64 };
 struct buffer {
     cosy_lock lock;
     cosy_condition filled, emptied;
-    int count, made, put, got;
+    int givers, count, made, put, got;
     bool seen[ITEMS];
     int items[ROOM];
 };
@@ -202,7 +202,7 @@ cosy_async static int trader(void *state, int index)
     struct buffer *buffer = state;
     for (int i = 0; i < 3; i++) {
         cosy_try(pause_somehow());
-        cosy_try(index % 2 ? put_one(buffer) : get_one(buffer));
+        cosy_try(gives(index, buffer->givers) ? put_one(buffer) : get_one(buffer));
     }
     return 0;
 }
@@ -220,7 +220,7 @@ static void buffer_at_rest(void *state)
 
 static void buffer_rounds(void)
 {
-    struct buffer buffer = {.count = 0};
+    struct buffer buffer = {.givers = 1 + below(3)};
     buffer.filled = (cosy_condition)COSY_CONDITION(&buffer.lock);
     buffer.emptied = (cosy_condition)COSY_CONDITION(&buffer.lock);
     struct crew crew = {.member = trader, .at_rest = buffer_at_rest, .state = &buffer, .members = 8, .kills = below(5)};

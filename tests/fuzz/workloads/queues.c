@@ -11,7 +11,7 @@ typedef COSY_QUEUE(int) int_queue;
 
 struct market {
     int_queue queue, other;
-    int made, put, got, joined;
+    int givers, made, put, got, joined;
     bool is_put[ITEMS], is_got[ITEMS], in_order;
     int latest[CREW_MAX]; /* of each producer, as its goods came out */
     int maker[ITEMS];
@@ -72,13 +72,13 @@ cosy_async static int consume(struct market *market)
 cosy_async static int merchant(void *state, int index)
 {
     struct market *market = state;
-    if (index == 6) {
+    if (index == 8) {
         cosy_try(pause_somehow());
         cosy_try(cosy_queue_join(&market->queue));
         market->joined++;
         return 0;
     }
-    return index % 2 ? produce(market, index) : consume(market);
+    return gives(index, market->givers) ? produce(market, index) : consume(market);
 }
 
 static void queue_at_rest(const int_queue *queue)
@@ -117,7 +117,7 @@ static void settle(struct market *market)
 
 static void reset(struct market *market)
 {
-    *market = (struct market){.in_order = true};
+    *market = (struct market){.in_order = true, .givers = 1 + below(3)};
     for (int i = 0; i < CREW_MAX; i++)
         market->latest[i] = -1;
 }
@@ -125,7 +125,7 @@ static void reset(struct market *market)
 static void market_round(struct market *market)
 {
     struct crew crew = {
-        .member = merchant, .at_rest = market_at_rest, .state = market, .members = 7, .kills = below(5)};
+        .member = merchant, .at_rest = market_at_rest, .state = market, .members = 9, .kills = below(5)};
     (void)cosy_test_run(crew_run, &crew);
     settle(market);
 }
