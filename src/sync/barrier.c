@@ -5,7 +5,8 @@
  *  - While the barrier fills, the line holds just those inside that are asleep. While it drains or is reset, those
  * inside were woken and have not run yet, and the line holds those that came too late and stand outside. The last one
  * to go makes it fill again and wakes them.
- *  - No two inside have the same index: when one goes before the barrier opens, those behind it move up.
+ *  - Those inside that are asleep stand in the order of their arrival, and get their indices when the barrier opens:
+ * given at arrival, one would be given twice after a cancel.
  *  - loop_ is valid while somebody is inside or in line.
  */
 #include <cosy/barrier.h>
@@ -73,11 +74,14 @@ static void seat_abandon(struct cosy_wait *wait)
 static const struct cosy_wait_kind barrier_kind = {
     .verb = "waits for", .cancel = cosy_waiter_cancel, .name = seat_name, .abandon = seat_abandon};
 
-static void move_up(cosy_barrier *barrier, int gone)
+/* The last one is here; it does not sleep, and has the highest index. */
+static void open_it(cosy_barrier *barrier, struct seat *last)
 {
-    for (struct cosy_waiter *waiter = barrier->first_; waiter; waiter = waiter->next)
-        if (seat_of(&waiter->wait)->index > gone)
-            seat_of(&waiter->wait)->index--;
+    int index = 0;
+    barrier->state_ = COSY_BARRIER_DRAINING;
+    last->index = barrier->parties_ - 1;
+    for (struct cosy_waiter *waiter; (waiter = barrier->first_) != NULL; cosy_waiter_wake(waiter, 0))
+        seat_of(&waiter->wait)->index = index++;
 }
 
 /* 0 when the task may come in. */
@@ -100,15 +104,13 @@ static int wait_outside(cosy_barrier *barrier, struct seat *seat, struct cosy_ta
 
 static int wait_inside(cosy_barrier *barrier, struct seat *seat, struct cosy_task *me)
 {
-    if (barrier->count_ == barrier->parties_) {
-        barrier->state_ = COSY_BARRIER_DRAINING;
-        wake_all(barrier);
+    seat->index = 0;
+    if (++barrier->count_ == barrier->parties_) {
+        open_it(barrier, seat);
         return 0;
     }
     int result = (int)cosy_line_wait(line_of(barrier), &seat->waiter, me);
-    if (result < 0)
-        move_up(barrier, seat->index);
-    else if (barrier->state_ != COSY_BARRIER_DRAINING)
+    if (result >= 0 && barrier->state_ != COSY_BARRIER_DRAINING)
         return cosy_fail(COSY_EBROKENBARRIER, "the barrier was reset or aborted before all were through");
     return result;
 }
@@ -124,7 +126,6 @@ int cosy_barrier_wait(cosy_barrier *barrier)
     int result = wait_outside(barrier, &seat, me);
     if (result < 0)
         return result;
-    seat.index = barrier->count_++;
     result = wait_inside(barrier, &seat, me);
     leave(barrier);
     if (barrier->count_ == 0)
