@@ -119,9 +119,9 @@ set_target_properties(fuzz_schedule PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE
 target_compile_definitions(fuzz_schedule PRIVATE _GNU_SOURCE)
 target_compile_options(fuzz_schedule PRIVATE ${COSY_WARNINGS})
 target_link_libraries(fuzz_schedule PRIVATE cosy_static)
-set(fuzz_seeds 300)
+set(fuzz_seeds 200)
 if(COSY_VALGRIND OR COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
-    set(fuzz_seeds 20)
+    set(fuzz_seeds 10)
 endif()
 cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds ${fuzz_seeds})
 

@@ -98,8 +98,9 @@ static bool counts(const struct test_run *run, const struct cosy_task *task)
 
 static void describe(struct test_run *run, struct cosy_task *task)
 {
-    const char *verb = task->wait ? task->wait->kind->verb : "lets others run";
-    snprintf(run->place, sizeof run->place, "%s, which %s", task->site->name, verb);
+    const struct cosy_wait_kind *kind = task->wait ? task->wait->kind : NULL;
+    snprintf(run->place, sizeof run->place, "%s, which %s%s%s", task->site->name, kind ? kind->verb : "lets others run",
+             kind && kind->name ? " " : "", kind && kind->name ? kind->name(task->wait) : "");
 }
 
 /* First by stopping the loop, so that the run's tasks are cancelled; a program that does not end then either ends here.

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_WORKLOADS = 64, SEEDS = 300 };
+enum { MAX_WORKLOADS = 64, SEEDS = 200 };
 
 static const struct workload *workloads[MAX_WORKLOADS];
 static size_t count;
@@ -40,7 +40,7 @@ static int explore(const struct workload *workload, uint64_t first, uint64_t see
     workload->round();
     if (made[0] < 0)
         return made[0];
-    COSY_TEST_EXPLORE(made[1], .name = each, .first_seed = first, .seeds = 1 + seeds / 100, .cancel_each_wait = true)
+    COSY_TEST_EXPLORE(made[1], .name = each, .first_seed = first, .seeds = 1 + seeds / 20, .cancel_each_wait = true)
     workload->round();
     if (made[1] < 0)
         return made[1];
