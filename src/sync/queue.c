@@ -273,11 +273,8 @@ static int cancelled(struct cosy_queue_room_ *room)
 int cosy_queue_put_woken_(cosy_queue *queue, const void *value, size_t size, struct cosy_queue_room_ *room,
                           int64_t woken)
 {
-    bool has_waited = woken == WOKEN_TO_LOOK;
     while (woken == WOKEN_TO_LOOK)
         woken = cosy_queue_put_or_park_(queue, value, size, room);
-    if (woken == -ENOMEM && has_waited)
-        cosy_queue_pass_on(cosy_waiter_in(room)); /* the room in the queue is still there */
     return woken == -ECANCELED ? cancelled(room) : (int)woken;
 }
 
@@ -345,11 +342,10 @@ int cosy_queue_shutdown_(cosy_queue *queue, bool immediate)
         if (queue->unfinished_ == 0)
             wake_joiners(queue, 0);
     }
-    int64_t value = queue->order_ == ORDER_UNBUFFERED ? -COSY_EQUEUESHUTDOWN : WOKEN_TO_LOOK;
     while (!cosy_line_empty(cosy_getters(queue)))
-        wake(first_of(cosy_getters(queue)), value);
+        wake_first(cosy_getters(queue));
     while (!cosy_line_empty(cosy_putters(queue)))
-        wake(first_of(cosy_putters(queue)), value);
+        wake_first(cosy_putters(queue));
     refresh(queue);
     return 0;
 }

@@ -228,6 +228,34 @@ START_TEST(one_loop_at_a_time)
 }
 END_TEST
 
+cosy_async static int finish_from_elsewhere(void)
+{
+    ck_assert_int_eq(cosy_queue_task_done(&shared), -COSY_EOTHERLOOP);
+    ck_assert_int_eq(cosy_queue_join(&shared), -COSY_EOTHERLOOP);
+    return 0;
+}
+
+START_TEST(joiners_are_woken_in_their_own_loop)
+{
+    begin_test();
+    cosy_loop *loop;
+    ck_assert_int_eq(cosy_queue_init(&shared), 0);
+    ck_assert_int_eq(cosy_queue_put_nowait(&shared, 7), 0);
+    ck_assert_int_eq(cosy_loop_new(&loop), 0);
+    cosy_task *joiner = cosy_create_task_with((.loop = loop), join_it, &shared);
+    cosy_loop_run_once(loop, 0);
+    ck_assert_int_eq(cosy_run(finish_from_elsewhere), 0);
+    ck_assert_uint_eq(stats_of(&shared).unfinished, 1);
+    ck_assert_int_eq(cosy_queue_task_done(&shared), 0);
+    cosy_loop_run_once(loop, 0);
+    ck_assert(cosy_task_done(joiner));
+    said("joined");
+    cosy_task_drop(joiner);
+    cosy_loop_free(loop);
+    cosy_queue_destroy(&shared);
+}
+END_TEST
+
 /* ---- no memory ---- */
 
 cosy_async static int fill(int_queue *queue, int count)
@@ -267,4 +295,4 @@ END_TEST
 TESTS_MAIN("queue_elements", values_of_any_type, a_queue_and_its_arguments_are_evaluated_once,
            equal_priorities_leave_in_the_order_in_which_they_came, growing_keeps_the_order, a_scoped_queue_frees_itself,
            destroying_sends_everybody_away, one_order_only, outside_a_task_what_need_not_wait_works, one_loop_at_a_time,
-           no_memory_is_an_error_of_the_put)
+           joiners_are_woken_in_their_own_loop, no_memory_is_an_error_of_the_put)

@@ -310,6 +310,23 @@ START_TEST(outside_a_task)
 }
 END_TEST
 
+START_TEST(a_closing_loop_takes_it_out_of_all_lines)
+{
+    begin_test();
+    cosy_loop *loop;
+    open_both(0);
+    ck_assert_int_eq(cosy_loop_new(&loop), 0);
+    cosy_task *task = cosy_create_task_with((.loop = loop), get_either);
+    ck_assert_int_eq(cosy_loop_run_once(loop, 0), 1);
+    ck_assert_uint_eq(stats_of(&a).getters + stats_of(&b).getters, 2);
+    cosy_task_drop(task);
+    cosy_loop_free(loop);
+    close_both();
+    ck_assert_str_eq(trace, "");
+    logged[0] = 0; /* that a task was destroyed */
+}
+END_TEST
+
 /* ---- many at once: nothing is lost or doubled ---- */
 
 enum { EACH = 200 };
@@ -379,4 +396,4 @@ TESTS_MAIN("queue_select", the_first_that_can_go_is_done_without_waiting, it_wai
            a_cancel_before_the_wait_meets_it, a_cancel_after_the_wake_passes_the_hint_on,
            a_cancel_after_a_hand_over_keeps_the_value, two_selects_meet, both_ends_of_one_queue_do_not_meet_in_one_task,
            a_queue_that_is_shut_down_is_named, what_is_left_of_a_queue_that_is_shut_down_is_taken_first,
-           destroying_a_queue_ends_the_wait, outside_a_task, many_at_once)
+           destroying_a_queue_ends_the_wait, outside_a_task, a_closing_loop_takes_it_out_of_all_lines, many_at_once)

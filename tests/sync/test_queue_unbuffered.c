@@ -216,8 +216,7 @@ TASK_TEST(large_values_are_copied_whole)
     cosy_queue_init(&queue, .unbuffered = true);
     cosy_scoped(cosy_task) putter = cosy_create_task(put_big, &queue);
     int count = 0, err;
-    COSY_QUEUE_FOR(big, &queue, err)
-    {
+    COSY_QUEUE_FOR (big, &queue, err) {
         ck_assert_int_eq(big.number, count);
         for (size_t i = 0; i < sizeof big.text; i++)
             ck_assert_int_eq(big.text[i], 'a' + count);

@@ -233,6 +233,23 @@ TASK_TEST(shutdown_between_a_wake_and_its_task)
     return 0;
 }
 
+/* The getter behind it looks too, so it gets what the first one left when it was cancelled. */
+TASK_TEST(shutdown_and_a_cancel_between_a_wake_and_its_task)
+{
+    int_queue queue = {0};
+    cosy_scoped(cosy_task) a = cosy_create_task(get_one, &queue);
+    cosy_scoped(cosy_task) b = cosy_create_task(get_one, &queue);
+    let_all_run(1);
+    ck_assert_int_eq(cosy_queue_put_nowait(&queue, 1), 0);
+    cosy_queue_shutdown(&queue, false);
+    cosy_task_cancel(a);
+    ck_assert_int_eq(cosy_await(b), 1);
+    ck_assert_int_eq(cosy_await(a), -ECANCELED);
+    said("get:ECANCELED got1");
+    cosy_queue_destroy(&queue);
+    return 0;
+}
+
 /* ---- iteration ---- */
 
 cosy_async static int put_and_shut(int_queue *queue, int count)
@@ -249,8 +266,8 @@ TASK_TEST(iteration_ends_when_the_queue_is_shut_down_and_empty)
         cosy_queue_init(&queue, .maxsize = maxsize);
         cosy_scoped(cosy_task) producer = cosy_create_task(put_and_shut, &queue, 5);
         int sum = 0, err = -1;
-        COSY_QUEUE_FOR(item, &queue, err)
-        sum += item;
+        COSY_QUEUE_FOR (item, &queue, err)
+            sum += item;
         ck_assert_int_eq(err, 0);
         ck_assert_int_eq(sum, 15);
         ck_assert_int_eq(cosy_await(producer), 0);
@@ -262,8 +279,7 @@ TASK_TEST(iteration_ends_when_the_queue_is_shut_down_and_empty)
 cosy_async static int iterate(int_queue *queue)
 {
     int err;
-    COSY_QUEUE_FOR(item, queue, err)
-    {
+    COSY_QUEUE_FOR (item, queue, err) {
         say("%d", item);
         if (item == 2)
             continue;
@@ -293,5 +309,5 @@ TESTS_MAIN("queue_work", task_done_too_often_is_an_error, join_returns_when_all_
            joining_an_empty_queue_does_not_wait, all_joiners_go_on_even_when_more_is_put_then,
            shutdown_of_an_empty_queue, shutdown_lets_what_is_there_be_taken, immediate_shutdown_drops_what_is_there,
            immediate_shutdown_leaves_what_is_being_worked_on, shutdown_wakes_all_waiters_and_can_become_immediate,
-           shutdown_between_a_wake_and_its_task, iteration_ends_when_the_queue_is_shut_down_and_empty,
-           iteration_left_by_break_or_by_an_error)
+           shutdown_between_a_wake_and_its_task, shutdown_and_a_cancel_between_a_wake_and_its_task,
+           iteration_ends_when_the_queue_is_shut_down_and_empty, iteration_left_by_break_or_by_an_error)
