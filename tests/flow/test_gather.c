@@ -1,16 +1,7 @@
 /* Tests of cosy_gather. Names in comments are those of the tests in CPython's test_tasks.py (FutureGatherTests,
  * CoroutineGatherTests, cancel tests) for the same behaviour. One thing differs by intent: coroutines that the call
  * itself started are waited for. */
-#include "flow_test.h"
-
-#define LONG COSY_S(1000)
-
-static cosy_future *future_now(int64_t result)
-{
-    cosy_future *future = cosy_future_new(NULL);
-    cosy_future_set_result(future, result);
-    return future;
-}
+#include "wait_test.h"
 
 TASK_TEST(results_stand_in_the_order_of_the_arguments) /* test_success_3, checklist row 29 */
 {
@@ -430,7 +421,105 @@ TASK_TEST(a_cancel_goes_down_a_tree)
     return 0;
 }
 
-/* ---- misuse and no memory ---- */
+/* ---- the rest goes down with the first error ---- */
+
+TASK_TEST(the_first_error_may_cancel_the_rest)
+{
+    int64_t results[4] = {0};
+    cosy_scoped(cosy_task) handle = cosy_create_task(slow_cleanup, COSY_US(50), "handle");
+    cosy_scoped(cosy_future) future = cosy_future_new(NULL);
+    ck_assert_int_eq(cosy_gather_with((.cancel_rest = true, .results = results), handle,
+                                      cosy_call(slow_cleanup, COSY_US(500), "own"), future,
+                                      cosy_call(fail_later, COSY_US(9), EIO)),
+                     -EIO);
+    said("handle cleaned own cleaned");
+    ck_assert_str_eq(cosy_error_message(-EIO), "as asked");
+    ck_assert(cosy_task_cancelled(handle) && cosy_future_cancelled(future));
+    ck_assert(results[0] == -ECANCELED && results[1] == -ECANCELED && results[2] == -ECANCELED && results[3] == -EIO);
+    ck_assert_int_eq(cosy_task_cancelling(handle), 1);
+    return 0;
+}
+
+TASK_TEST(cancelling_the_rest_gives_all_results) /* one that answers the cancel with a result keeps it */
+{
+    int64_t results[3] = {0};
+    ck_assert_int_eq(cosy_gather_with((.cancel_rest = true, .return_exceptions = true, .results = results),
+                                      cosy_call(swallow, 7), cosy_call(fail_later, COSY_US(9), EIO),
+                                      cosy_call(swallow, -EPERM)),
+                     0);
+    ck_assert(results[0] == 7 && results[1] == -EIO && results[2] == -EPERM);
+    ck_assert_int_eq(cosy_gather_with((.cancel_rest = true), cosy_call(give, 1), cosy_call(give_later, COSY_US(9), 2)),
+                     0);
+    return 0;
+}
+
+TASK_TEST(an_error_at_once_cancels_what_has_not_begun)
+{
+    runs = 0;
+    cosy_scoped(cosy_task) failed = cosy_create_task_with((.eager_start = true), fail_with, EIO);
+    ck_assert_int_eq(cosy_gather_with((.cancel_rest = true), cosy_call(count_runs), failed, cosy_call(count_runs)),
+                     -EIO);
+    ck_assert_int_eq(runs, 0);
+    return 0;
+}
+
+static int gather_cancelling(cosy_task *a, cosy_task *b)
+{
+    return cosy_gather_with((.cancel_rest = true), a, b);
+}
+
+TASK_TEST(a_cancel_while_the_rest_ends)
+{
+    cosy_scoped(cosy_task) slow = cosy_create_task(gated_cleanup, "slow");
+    cosy_scoped(cosy_task) bad = cosy_create_task(fail_with, EIO);
+    cosy_scoped(cosy_task) outer = cosy_create_task(gather_cancelling, slow, bad);
+    let_all_run(4);
+    ck_assert(!cosy_task_done(outer) && cosy_task_cancelling(slow) == 1);
+    cosy_task_cancel(outer);
+    ck_assert_int_eq(cosy_task_cancelling(slow), 2);
+    ck_assert_int_eq(cosy_await(outer), -ECANCELED);
+    said("slow cleaned badly");
+    return 0;
+}
+
+TASK_TEST(the_tree_tells_it)
+{
+    cosy_scoped(cosy_task) a = cosy_create_task(give_later, COSY_MS(1), 1);
+    cosy_scoped(cosy_task) b = cosy_create_task(give_later, COSY_MS(1), 1);
+    cosy_scoped(cosy_task) outer = cosy_create_task(gather_two, 0, a, b);
+    let_all_run(1);
+    tree_tells("gathers 2 (2 to come)");
+    tree_tells("awaited by '");
+    ck_assert_int_eq(cosy_await(outer), 0);
+    return 0;
+}
+
+/* ---- misuse, closing and no memory ---- */
+
+static int gather_for_ever(cosy_future *never)
+{
+    return cosy_gather(never, cosy_call(give, 1));
+}
+
+static int await_for_ever(cosy_future *never)
+{
+    return cosy_await(never);
+}
+
+static int gather_many_for_ever(cosy_future *never)
+{
+    cosy_coro *coros[20];
+    for (int i = 0; i < 20; i++)
+        coros[i] = cosy_call(await_for_ever, never);
+    return cosy_gather_coros(coros, 20, NULL);
+}
+
+START_TEST(a_loop_closed_under_it)
+{
+    close_under(gather_for_ever);
+    close_under(gather_many_for_ever);
+}
+END_TEST
 
 TASK_TEST(wrong_things_are_errors)
 {
@@ -510,4 +599,7 @@ TESTS_MAIN("gather", results_stand_in_the_order_of_the_arguments, they_run_side_
            a_cancel_waits_for_its_own_coroutines, a_second_cancel_cuts_the_cleanup_short,
            a_cancel_after_the_error_while_its_own_are_waited_for, a_cancel_after_all_are_done, a_cancel_after_it_failed,
            a_cancel_before_it_begins_to_wait, a_cancel_goes_down_a_tree, wrong_things_are_errors,
-           outside_a_task_is_an_error, a_child_without_memory, no_memory_is_an_error_and_leaves_nothing)
+           the_first_error_may_cancel_the_rest, cancelling_the_rest_gives_all_results,
+           an_error_at_once_cancels_what_has_not_begun, a_cancel_while_the_rest_ends, the_tree_tells_it,
+           a_loop_closed_under_it, outside_a_task_is_an_error, a_child_without_memory,
+           no_memory_is_an_error_and_leaves_nothing)
