@@ -30,6 +30,7 @@
 #include "cosy/group.h"
 #include "cosy/race.h"
 #include "cosy/runner.h"
+#include "cosy/scope.h"
 #include "cosy/shield.h"
 #include "cosy/sleep.h"
 #include "cosy/testing.h"

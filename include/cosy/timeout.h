@@ -46,6 +46,7 @@ typedef struct cosy_timeout {
     } timed_;
     void (*fired_)(void);
     struct cosy_task *task_;
+    void *scope_;
     cosy_ns when_;
     int cancelling_;
     enum cosy_timeout_state state_;
@@ -83,7 +84,7 @@ cosy_async void cosy_timeout_block_close_(struct cosy_timeout_block_ *block);
 
 /*     cosy_check(err, call);
  *
- * In a COSY_TIMEOUT block: err = call; a negative one leaves the block. */
+ * In a COSY_TIMEOUT or COSY_SCOPE block: err = call; a negative one leaves the block. */
 #define cosy_check(err, call)                                                                                  \
     if (((err) = (call)) < 0) {                                                                                \
         (err) = cosy_traced_(COSY_PLACE_, (err));                                                              \

@@ -41,6 +41,8 @@ static bool is_decided(const struct gathering *gathering)
     return gathering->first_error && !gathering->return_exceptions;
 }
 
+static const struct cosy_wait_kind cancelled_gather_kind;
+
 static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     struct gathering *gathering = gathering_of(wait);
@@ -52,6 +54,7 @@ static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
             any |= cosy_future_cancel(child->future);
     }
     gathering->cancelled = true;
+    wait->kind = &cancelled_gather_kind;
     gathering->cancelled_late |= decided || !any;
     return true; /* something is pending, or nobody would wait here */
 }
@@ -82,6 +85,8 @@ static void gather_abandon(struct cosy_wait *wait)
 
 static const struct cosy_wait_kind gather_kind = {
     .verb = "gathers", .cancel = gather_cancel, .name = gather_name, .abandon = gather_abandon};
+static const struct cosy_wait_kind cancelled_gather_kind = {
+    .verb = "gathers", .cancel = gather_cancel, .name = gather_name, .abandon = gather_abandon, .patient = true};
 
 /* Nothing more to wait for: all are done, or it failed and only handles are left. */
 static bool is_complete(const struct gathering *gathering)

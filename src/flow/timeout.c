@@ -20,7 +20,7 @@ static void expire(struct cosy_timed_wait *timed)
 {
     cosy_timeout *timeout = (cosy_timeout *)(void *)timed;
     timeout->state_ = COSY_TIMEOUT_EXPIRING;
-    cosy_task_cancel_with(timeout->task_, "timeout");
+    cosy_task_cancel_within(timeout->task_, "timeout", timeout->scope_);
 }
 
 static cosy_ns clock_of(struct cosy_task *task)
@@ -48,6 +48,7 @@ static int enter(cosy_timeout *timeout, struct cosy_task *me, cosy_ns when, bool
     if (timeout->state_ != COSY_TIMEOUT_CREATED)
         return cosy_fail(COSY_EINVALIDSTATE, "a timeout can be entered only once");
     timeout->task_ = me;
+    timeout->scope_ = me->scope;
     timed_of(timeout)->fired = expire;
     timeout->cancelling_ = me->cancels - (me->future.node.flags & FLAG_MUST_CANCEL ? 1 : 0);
     int result = arm(timeout, when, passed);

@@ -48,10 +48,12 @@ static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     struct cosy_future *future = await_of(wait)->future;
     const char *reason = cosy_task_cancel_reason(task);
-    bool passed_on = cosy_is_task(future) ? cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL)
-                                          : cosy_future_cancel(future);
-    if (passed_on && task->in_cancel != CANCEL_CAME_BACK)
-        return true;
+    if (task->in_cancel != CANCEL_CAME_BACK) {
+        bool passed_on = cosy_is_task(future) ? cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL)
+                                              : cosy_future_cancel(future);
+        if (passed_on && task->in_cancel != CANCEL_CAME_BACK)
+            return true;
+    }
     cosy_unobserve(&await_of(wait)->observer); /* or the end of the other would queue this task a second time */
     return false;
 }
@@ -68,7 +70,7 @@ static void await_abandon(struct cosy_wait *wait)
 }
 
 static const struct cosy_wait_kind await_kind = {
-    .verb = "awaits", .cancel = await_cancel, .future = await_future, .abandon = await_abandon};
+    .verb = "awaits", .cancel = await_cancel, .future = await_future, .abandon = await_abandon, .passes_on = true};
 
 int cosy_future_outcome(struct cosy_future *future)
 {

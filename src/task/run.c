@@ -365,20 +365,29 @@ static cosy_cold void switch_away_watched(struct cosy_task *me)
         probe->resumes(probe, me);
 }
 
+static cosy_cold int64_t deliver_cancel(struct cosy_task *me)
+{
+    me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
+    if (me->scope)
+        cosy_cancel_hooks.delivered(me);
+    return -ECANCELED;
+}
+
 static inline int64_t arrived(struct cosy_task *me, int64_t value)
 {
-    if (likely(!(me->future.node.flags & FLAG_MUST_CANCEL)))
-        return value;
-    me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
-    return -ECANCELED;
+    return likely(!(me->future.node.flags & FLAG_MUST_CANCEL)) ? value : deliver_cancel(me);
 }
 
 /* A cancel that came while the task ran meets its next wait here. */
 static cosy_cold void cancel_this_wait(struct cosy_task *me, struct cosy_wait *wait)
 {
+    if (wait->kind->patient && me->scope && cosy_cancel_hooks.repeats(me))
+        return; /* it was told already */
     me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
     if (!wait->kind->cancel || !wait->kind->cancel(wait, me))
         cosy_task_wake(me, -ECANCELED);
+    if (me->scope)
+        cosy_cancel_hooks.delivered(me);
 }
 
 int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)

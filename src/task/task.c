@@ -227,17 +227,74 @@ static cosy_cold void note_canceller(struct cosy_task *task, const char *reason)
     extra->cancel_reason = reason ? cosy_heap_strdup(reason) : NULL;
 }
 
-/* Tasks that wait for each other in a circle: a cancel that is passed on comes back to where it began, and would go round for
- * ever. There it is answered that nothing was cancelled, and waits at both ends of the circle let go of it (await.c). */
-static bool pass_cancel_on(struct cosy_task *task, struct cosy_wait *wait)
+struct cosy_cancel_hooks cosy_cancel_hooks;
+
+/* Counts a request. False: there is nothing to deliver now, a shield keeps it. */
+static bool note_request(struct cosy_task *task, const char *reason, const void *inside)
 {
-    task->in_cancel = CANCEL_PASSING_ON;
-    bool ends = wait->kind->cancel(wait, task);
-    task->in_cancel = 0;
-    return ends;
+    note_canceller(task, reason);
+    if (unlikely(cosy_scope_of(task) != NULL) && cosy_cancel_hooks.hold(task, inside))
+        return false;
+    if (task->cancels < UINT16_MAX)
+        task->cancels++;
+    return true;
 }
 
-bool cosy_task_cancel_with(cosy_task *task, const char *reason)
+/* The task that a cancel of this one goes on to, as a wait of kind passes_on has it; NULL: it ends here, or comes round to where it was. */
+static struct cosy_task *passed_on_to(const struct cosy_task *task)
+{
+    struct cosy_wait *wait = task->wait;
+    struct cosy_future *future = wait && wait->kind->passes_on ? wait->kind->future(wait) : NULL;
+    if (!future || !cosy_is_task(future) || cosy_future_is_done(future) || cosy_as_task(future)->in_cancel)
+        return NULL;
+    return cosy_as_task(future);
+}
+
+/* A request that counts already meets the task's wait. */
+static void deliver_here(struct cosy_task *task)
+{
+    struct cosy_wait *wait = task->wait;
+    if (!wait || task == cosy_task_here()) {
+        task->future.node.flags |= FLAG_MUST_CANCEL;
+        return;
+    }
+    task->in_cancel = CANCEL_PASSING_ON;
+    bool ends = wait->kind->cancel && wait->kind->cancel(wait, task);
+    task->in_cancel = 0;
+    if (!ends)
+        cosy_task_wake(task, -ECANCELED);
+}
+
+/* Tasks that wait for each other in a circle: a cancel that is passed on comes back to where it began, and would go round for
+ * ever. There it is answered that nothing was cancelled, and waits at both ends of the circle let go of it (await.c). */
+static void end_passing_on(struct cosy_task *task)
+{
+    struct cosy_wait *wait = task->wait;
+    if (task->in_cancel == CANCEL_CAME_BACK && wait && !wait->kind->cancel(wait, task))
+        cosy_task_wake(task, -ECANCELED);
+    task->in_cancel = 0;
+}
+
+/* Down the chain of tasks that await each other, by a loop: it may be longer than a stack is deep. */
+static void deliver(struct cosy_task *first)
+{
+    struct cosy_task *last = first, *next;
+    bool held = false;
+    while (!held && last != cosy_task_here() && (next = passed_on_to(last))) {
+        const char *reason = cosy_task_cancel_reason(last);
+        last->in_cancel = CANCEL_PASSING_ON;
+        held = !note_request(next, *reason ? reason : NULL, NULL);
+        last = next;
+    }
+    if (!held)
+        deliver_here(last);
+    for (struct cosy_task *task = first; task != last; task = next) {
+        next = cosy_as_task(task->wait->kind->future(task->wait));
+        end_passing_on(task);
+    }
+}
+
+bool cosy_task_cancel_within(struct cosy_task *task, const char *reason, const void *inside)
 {
     if (!task || cosy_future_is_done(&task->future))
         return false;
@@ -245,18 +302,18 @@ bool cosy_task_cancel_with(cosy_task *task, const char *reason)
         task->in_cancel = CANCEL_CAME_BACK;
         return false;
     }
-    if (task->cancels < UINT16_MAX)
-        task->cancels++;
-    note_canceller(task, reason);
-    struct cosy_wait *wait = task->wait;
-    if (!wait || task == cosy_task_here()) {
-        task->future.node.flags |= FLAG_MUST_CANCEL;
-        return true;
-    }
-    if (!wait->kind->cancel || !pass_cancel_on(task, wait))
-        cosy_task_wake(task, -ECANCELED);
+    if (note_request(task, reason, inside))
+        deliver(task);
     return true;
 }
+
+void cosy_task_cancel_released(struct cosy_task *task, unsigned count)
+{
+    task->cancels = (uint16_t)(task->cancels + count < UINT16_MAX ? task->cancels + count : UINT16_MAX);
+    deliver(task);
+}
+
+bool cosy_task_cancel_with(cosy_task *task, const char *reason) { return cosy_task_cancel_within(task, reason, NULL); }
 
 bool cosy_task_cancel(cosy_task *task) { return cosy_task_cancel_with(task, NULL); }
 
@@ -266,6 +323,8 @@ int cosy_task_uncancel(cosy_task *task)
 {
     if (!task)
         return -EINVAL;
+    if (task->cancels == 0 && cosy_scope_of(task))
+        cosy_cancel_hooks.take_back(task);
     if (task->cancels > 0 && --task->cancels == 0)
         task->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
     return task->cancels;

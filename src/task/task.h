@@ -57,6 +57,7 @@ enum { CANCEL_PASSING_ON = 1, CANCEL_CAME_BACK = 2 /* in a circle of tasks that 
 
 struct cosy_error;
 struct cosy_extra;
+struct cosy_scope;
 struct cosy_wait;
 
 struct cosy_future {
@@ -84,7 +85,7 @@ struct cosy_task {
     uint64_t id, parent;
     uintptr_t context; /* a slot: loop/context.h */
     struct cosy_extra *extra;
-    void *scope; /* the innermost timeout or scope, for the floor of flow */
+    struct cosy_scope *scope; /* the innermost one: flow/scope.c */
 };
 
 _Static_assert(sizeof(struct cosy_task) == 128, "a task is two cache lines");
@@ -124,6 +125,12 @@ struct cosy_wait_kind {
     const char *(*name)(struct cosy_wait *wait); /* NULL: the verb says it all */
     /* The loop closes under the waiting task: take observers back. NULL: there is nothing to take back. */
     void (*abandon)(struct cosy_wait *wait);
+    /* Its `cancel` does nothing but pass the request on to its future and let go where that has no effect: a chain of such waits is then
+     * followed by a loop, however long it is. */
+    bool passes_on;
+    /* Has heard of a cancel, and waits again until it has what it waits for: a sticky scope, whose cancel meets every wait, lets it. A wait becomes one of this kind
+     * by its first cancel. */
+    bool patient;
 };
 struct cosy_wait {
     const struct cosy_wait_kind *kind;
@@ -146,6 +153,27 @@ static inline void cosy_task_wake(struct cosy_task *task, int64_t value)
 static inline struct cosy_task *cosy_task_here(void) { return cosy_thread_.current; }
 /* The running task, or NULL with an error told: `what` is the name of the call. */
 struct cosy_task *cosy_task_or_complain(const char *what);
+
+/* ---- cancellation and scopes ---- */
+
+/* Cancels on behalf of something inside the task, whose innermost scope when it began was `inside`: only shields within that one hold it back.
+ * cosy_task_cancel is that with NULL: it comes from outside of all. */
+bool cosy_task_cancel_within(struct cosy_task *task, const char *reason, const void *inside);
+/* `count` requests that a shield held back count from now on, and are delivered. */
+void cosy_task_cancel_released(struct cosy_task *task, unsigned count);
+
+/* What the floor of flow adds: called for tasks with a scope only. */
+extern struct cosy_cancel_hooks {
+    bool (*hold)(struct cosy_task *task, const void *inside); /* a request comes: true when a shield keeps it */
+    void (*delivered)(struct cosy_task *task);                /* a wait gives -ECANCELED for FLAG_MUST_CANCEL, which is cleared */
+    bool (*repeats)(const struct cosy_task *task);            /* FLAG_MUST_CANCEL is only a sticky scope's, not a new request */
+    void (*take_back)(struct cosy_task *task);                /* a request, and none counts: one that a shield holds */
+} cosy_cancel_hooks;
+/* Until a task has begun, an argument of its call lies in the field. */
+static inline struct cosy_scope *cosy_scope_of(const struct cosy_task *task)
+{
+    return likely(task->future.node.flags & FLAG_BEGUN) ? task->scope : NULL;
+}
 
 /* ---- observers: done callbacks and waiting tasks ---- */
 

@@ -514,6 +514,37 @@ ASYNC_TEST(at_every_turn_of_a_chain)
     return 0;
 }
 
+/* Followed by a loop: the canceller's stack holds far fewer calls than the chain has tasks. */
+enum { LONG_CHAIN = 10000 };
+
+static int wait_for_the_next(cosy_task *next) { return cosy_await(next); }
+
+static int cancel_it(cosy_task *task)
+{
+    cosy_task_cancel_with(task, "all of you");
+    return 0;
+}
+
+ASYNC_TEST(of_a_long_chain)
+{
+    static cosy_task *tasks[LONG_CHAIN];
+    cosy_scoped(cosy_future) never = cosy_future_new(NULL);
+    tasks[0] = cosy_create_task_with((.stack_size = 4096), cosy_await_future_, never);
+    for (int i = 1; i < LONG_CHAIN; i++)
+        tasks[i] = cosy_create_task_with((.stack_size = 4096), wait_for_the_next, tasks[i - 1]);
+    ck_assert_int_eq(cosy_sleep(1), 0);
+    cosy_scoped(cosy_task) canceller = cosy_create_task_with((.stack_size = 32768), cancel_it, tasks[LONG_CHAIN - 1]);
+    ck_assert_int_eq(cosy_await(canceller), 0);
+    ck_assert_int_eq(cosy_await(tasks[LONG_CHAIN - 1]), -ECANCELED);
+    ck_assert(cosy_future_cancelled(never));
+    for (int i = 0; i < LONG_CHAIN; i++) {
+        ck_assert(cosy_task_cancelled(tasks[i]));
+        ck_assert_int_eq(cosy_task_cancelling(tasks[i]), 1);
+        cosy_task_drop(tasks[i]);
+    }
+    return 0;
+}
+
 COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_first_step_arguments_are_given_back,
                at_a_sleep, of_oneself_meets_the_next_wait, a_done_future_is_no_wait,
                after_the_awaited_future_completed_its_result_is_lost, at_a_yield, in_the_final_step_it_ends_cancelled,
@@ -524,4 +555,4 @@ COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_f
                is_passed_on_to_the_awaited_future, requested_while_running_is_passed_on_too,
                waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter, reason_is_of_the_last_cancel,
                and_completion_in_one_turn, and_a_timer_in_one_turn, of_a_sleeper_whose_timer_has_fired, of_each_other,
-               at_every_turn_of_a_chain)
+               at_every_turn_of_a_chain, of_a_long_chain)
