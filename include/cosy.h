@@ -25,6 +25,7 @@
 #include "cosy/queue.h"
 #include "cosy/semaphore.h"
 /* flow */
+#include "cosy/agen.h"
 #include "cosy/as_completed.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
@@ -36,5 +37,6 @@
 #include "cosy/testing.h"
 #include "cosy/timeout.h"
 #include "cosy/wait.h"
+#include "cosy/with.h"
 
 #endif

@@ -30,6 +30,7 @@ typedef struct cosy_task cosy_task;
 #define COSY_DROPP_cosy_context_ cosy_context_dropp_
 #define COSY_DROPP_cosy_coro_ cosy_coro_closep_
 #define COSY_DROPP_cosy_task_group_ cosy_task_group_dropp_
+#define COSY_DROPP_cosy_agen_ cosy_agen_dropp_
 
 /* Stack sizes, in bytes; any other number is rounded up to a power of two. The default suits calls into libc. The tiny one holds
  * a few frames of your own code and has no guard page: nothing that formats or resolves names. */

@@ -14,6 +14,7 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 #include "../task/task.h"
+#include "agen.h"
 
 enum { MAIN_STACK_BYTES = 256 * 1024 };
 
@@ -251,6 +252,16 @@ static void cancel_all_tasks(struct cosy_loop *loop)
     cosy_heap_free(tasks);
 }
 
+/* Their clean-up may wait: the loop runs once more for it. */
+static void shut_generators_down(struct cosy_loop *loop)
+{
+    if (!cosy_agens_open(loop))
+        return;
+    int result = cosy_run_until_complete(loop, cosy_call(cosy_shutdown_asyncgens));
+    if (result < 0)
+        cosy_log(COSY_LOG_ERROR, "cosy: closing the async generators that were left came to %s", cosy_errname(result));
+}
+
 int cosy_runner_close(cosy_runner *runner)
 {
     if (!runner)
@@ -262,6 +273,7 @@ int cosy_runner_close(cosy_runner *runner)
     runner->closed = true;
     if (runner->loop) {
         cancel_all_tasks(runner->loop);
+        shut_generators_down(runner->loop);
         cosy_loop_free(runner->loop);
         runner->loop = NULL;
     }

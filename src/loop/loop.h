@@ -92,6 +92,7 @@ struct cosy_loop {
     atomic_bool running; /* debug mode asks from wrong threads */
     int fatal; /* a kernel's error that ends the run */
 
+    bool generators_closed; /* cosy_shutdown_asyncgens was called */
     bool has_tasks; /* the floor of tasks wants its hooks called */
     size_t held;    /* futures that still point here: the memory stays until they are gone */
 

@@ -28,6 +28,14 @@ static inline void cosy_making_push(struct cosy_task *object, void *frame)
     object->parent = (uint64_t)(uintptr_t)frame;
     cosy_thread_.making = object;
 }
+/* The first argument of a captured call, which must be a pointer: in the first integer register. */
+static inline void cosy_capture_set_first(struct cosy_task *object, void *argument)
+{
+    if (object->future.node.flags & FLAG_ARGS)
+        object->future.result = (int64_t)(intptr_t)argument;
+    else
+        *(void **)(void *)((struct cosy_capture *)object->start)->registers = argument;
+}
 void cosy_making_drop_until(struct cosy_task *object); /* the innermost ones, down to this one exclusively; NULL: all */
 
 _Static_assert(offsetof(struct cosy_thread, making) == 24 && offsetof(struct cosy_thread, made) == 32 &&

@@ -39,7 +39,8 @@ static struct cosy_driver **innermost(void)
 static struct cosy_stack_view *view_below(struct cosy_driver *driver)
 {
     struct cosy_task *me = cosy_task_here();
-    return driver->outer ? &driver->outer->view : me ? &me->extra->view : cosy_view_of_thread();
+    struct cosy_stack_view *view = driver->outer ? &driver->outer->view : me ? &me->extra->view : cosy_view_of_thread();
+    return cosy_view_innermost(view);
 }
 
 /* ---- driving ---- */
@@ -66,7 +67,7 @@ static void switch_in(struct cosy_driver *driver, struct cosy_driver **chain)
     driver->outer = *chain;
     driver->running = true;
     if (watched)
-        cosy_view_leave(view_below(driver), &driver->view, false);
+        cosy_view_leave(view_below(driver), cosy_view_innermost(&driver->view), false);
     *chain = driver;
     if (first)
         cosy_switch_start(&driver->driver_sp, cosy_stack_top(driver->stack, driver->object->stack_class), coro_main, driver);
@@ -212,10 +213,10 @@ int cosy_suspend(int64_t value, int64_t *ret_sent)
     bool watched = cosy_hooks_wanted();
     driver->value = value;
     if (watched)
-        cosy_view_leave(&driver->view, view_below(driver), false);
+        cosy_view_leave(cosy_view_innermost(&driver->view), view_below(driver), false);
     cosy_switch(&driver->coro_sp, driver->driver_sp);
     if (watched)
-        cosy_view_arrived(&driver->view);
+        cosy_view_arrived(cosy_view_innermost(&driver->view));
     if (ret_sent)
         *ret_sent = driver->value;
     int injected = driver->injected;

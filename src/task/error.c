@@ -115,9 +115,28 @@ int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ..
     return negative;
 }
 
+/* Who left by a place last: only cosy_try and cosy_check come here, and leave at once. */
+static __thread struct {
+    const struct cosy_place_ *place;
+    uintptr_t frame;
+    uint64_t count;
+    int code;
+} left;
+
+uint64_t cosy_tries(void) { return left.count; }
+
+int cosy_try_leaves(const char *func, uintptr_t frame, uint64_t since)
+{
+    return left.count > since && left.place->func == func && left.frame >= frame ? left.code : 0;
+}
+
 int cosy_traced_(const struct cosy_place_ *place, int code)
 {
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    left.place = place;
+    left.frame = frame;
+    left.count++;
+    left.code = code;
     struct cosy_error *error = *cosy_error_here();
     struct cosy_task *me = cosy_task_here();
     bool passes = error && error->code == code && error->stack == (me ? me->id : 0) && error->refs == 1 &&

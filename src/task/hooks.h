@@ -24,7 +24,16 @@ struct cosy_stack_view {
     size_t size;
     void *fake;  /* ASan's fake stack while it is left */
     void *fiber; /* TSan's */
+    struct cosy_stack_view *inner; /* of a stack that runs inside (struct cosy_inner_stack), as if it were a part of this one */
 };
+
+/* The view of the stack that code runs on, or was left on, of those that lie inside each other. */
+static inline struct cosy_stack_view *cosy_view_innermost(struct cosy_stack_view *view)
+{
+    while (view->inner)
+        view = view->inner;
+    return view;
+}
 
 /* Is anybody watching? Decided once; false in ordinary programs. */
 bool cosy_hooks_wanted(void);

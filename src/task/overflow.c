@@ -22,12 +22,15 @@ static bool lies_near(char *stack, uintptr_t address)
     return address >= low - GUARD_BYTES && address < low + GUARD_BYTES;
 }
 
-/* The task's own stack, or that of a coroutine which it drives by hand. */
+/* The task's own stack, or that of a coroutine which it drives by hand, or of a generator which it runs. */
 static bool hits_guard(struct cosy_task *task, uintptr_t address)
 {
     struct cosy_driver *driver = task->extra ? task->extra->driver : NULL;
     for (; driver; driver = driver->outer)
         if (lies_near(driver->stack, address))
+            return true;
+    for (struct cosy_inner_stack *inner = cosy_inner_stacks; inner; inner = inner->next)
+        if (inner->task == task && lies_near(inner->stack, address))
             return true;
     return task->future.node.flags & FLAG_BEGUN && lies_near(task->stack, address);
 }

@@ -49,8 +49,10 @@ static struct cosy_stack_view *view_of(struct cosy_task *task)
 {
     if (!task)
         return cosy_view_of_thread();
-    return task->extra->driver ? &task->extra->driver->view : &task->extra->view;
+    return cosy_view_innermost(task->extra->driver ? &task->extra->driver->view : &task->extra->view);
 }
+
+struct cosy_stack_view *cosy_view_here(struct cosy_task *task) { return view_of(task); }
 
 void cosy_hook_task_begins(struct cosy_task *task)
 {

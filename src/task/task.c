@@ -496,6 +496,7 @@ void cosy_tasks_close(struct cosy_loop *loop)
     unqueue_tasks(loop);
     cosy_objects_walk(stop_waiting, loop);
     cosy_objects_walk(close_object, loop);
+    cosy_inner_stacks_close(loop);
 }
 
 enum { KEPT_BLOCKS = 4096 };

@@ -175,6 +175,13 @@ static inline struct cosy_scope *cosy_scope_of(const struct cosy_task *task)
     return likely(task->future.node.flags & FLAG_BEGUN) ? task->scope : NULL;
 }
 
+/* A cancel that met a clean-up whose result nobody takes: the next wait gets it again. */
+static inline void cosy_task_keep_cancel(struct cosy_task *me)
+{
+    if (me->cancels > 0)
+        me->future.node.flags |= FLAG_MUST_CANCEL;
+}
+
 /* ---- observers: done callbacks and waiting tasks ---- */
 
 struct cosy_observer {
@@ -268,6 +275,10 @@ int cosy_error_code(const struct cosy_error *error);
 const char *cosy_error_text(const struct cosy_error *error);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
+/* The code with which the function `func` is being left by cosy_try, when it noted that after `since` and from a frame not deeper than
+ * `frame`; else 0. For clean-up handlers, which run next. since: cosy_tries() at the beginning. */
+int cosy_try_leaves(const char *func, uintptr_t frame, uint64_t since);
+uint64_t cosy_tries(void);
 /* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
 void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */
@@ -297,5 +308,25 @@ struct cosy_driver {
     struct cosy_stack_view view;
 };
 void cosy_coro_never_awaited(struct cosy_task *object);
+
+/* ---- stacks that run inside a task's, as a call would: those of generators (flow/agen.c) ---- */
+
+/* While its code runs, the task stands on this stack and its caller's frames on the one at outer_sp. Unlike a driver it is no end for
+ * cosy_suspend: a coroutine driven by hand that suspends on an inner stack suspends as a whole. */
+struct cosy_inner_stack {
+    struct cosy_inner_stack *next, **place; /* on the thread's list while it owns a stack */
+    struct cosy_task *task; /* whose code runs on it; NULL: nobody's */
+    void *sp, *outer_sp;
+    char *stack;
+    uint8_t stack_class;
+    struct cosy_loop *loop;
+    struct cosy_stack_view view;
+    void (*abandon)(struct cosy_inner_stack *inner); /* the loop closes: take it off the list and give the stack back */
+};
+extern __thread struct cosy_inner_stack *cosy_inner_stacks __attribute__((tls_model("initial-exec")));
+void cosy_inner_stacks_close(struct cosy_loop *loop);
+/* Where the caller's frames lie, when `sp` lies on a stack inside the task's; else NULL. */
+void *cosy_inner_stack_outside(const struct cosy_task *task, const void *sp);
+struct cosy_stack_view *cosy_view_here(struct cosy_task *task); /* of the stack that the task runs on (run.c); NULL: the thread */
 
 #endif

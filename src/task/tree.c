@@ -79,7 +79,9 @@ static void tell_places(struct tree *tree, struct cosy_task *task, const char *i
 {
     struct cosy_frame frames[FRAMES];
     bool parked = task->wait && task->future.node.flags & FLAG_BEGUN;
-    int count = parked ? cosy_unwind_parked(task->future.sp, frames, FRAMES) : 0;
+    int count = 0;
+    for (void *sp = parked ? task->future.sp : NULL; sp && count < FRAMES; sp = cosy_inner_stack_outside(task, sp))
+        count += cosy_unwind_parked(sp, frames + count, FRAMES - count);
     for (int i = 0; i < count; i++) {
         fprintf(tree->out, "%s  at %s", indent, frames[i].function);
         if (frames[i].line)

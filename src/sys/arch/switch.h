@@ -1,4 +1,4 @@
-/* switch.h - changing stacks: four functions in assembly, one file per architecture.
+/* switch.h - changing stacks: five functions in assembly, one file per architecture.
  *
  * They are out of line on purpose: a compiler that sees the switch inside a function assumes that no other function of the
  * file ran meanwhile, and reads stale statics. They jump rather than return, because the processor predicts returns from the
@@ -12,6 +12,10 @@
 
 /* Saves the running stack to *save and goes on where `load` was saved. Returns when somebody switches back. */
 void cosy_switch(void **save, void *load);
+
+/* The same, and hands `value` over: it is what cosy_switch_with returns there, on a stack that was left by it. A function that does this
+ * last is left by a jump on both sides, so nothing is mispredicted. */
+long cosy_switch_with(void **save, void *load, long value);
 
 /* Saves the running stack to *save and calls entry(arg) on a new stack that ends at `top` (16-byte aligned, exclusive). When entry
  * returns, goes on where its result was saved; that stack must be the one that called cosy_switch_start. */

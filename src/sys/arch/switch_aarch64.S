@@ -93,6 +93,20 @@
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
+/* The same, and x2 becomes the result of the call that goes on there. */
+	function cosy_switch_with
+	.cfi_startproc
+	hint	#34
+	save_registers
+	mov	x9, sp
+	str	x9, [x0]
+	mov	sp, x1
+	mov	x0, x2
+	load_registers
+	ret
+	.cfi_endproc
+	.size	cosy_switch_with, .-cosy_switch_with
+
 	function cosy_switch_jump
 	.cfi_startproc
 	hint	#34
