@@ -27,9 +27,13 @@
 /* flow */
 #include "cosy/agen.h"
 #include "cosy/as_completed.h"
+#include "cosy/capacity.h"
 #include "cosy/gather.h"
 #include "cosy/group.h"
+#include "cosy/pool.h"
 #include "cosy/race.h"
+#include "cosy/rate.h"
+#include "cosy/retry.h"
 #include "cosy/runner.h"
 #include "cosy/scope.h"
 #include "cosy/shield.h"

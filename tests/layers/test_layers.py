@@ -31,9 +31,10 @@ HEADERS = {
     "call.h": "task", "coro.h": "task", "future.h": "task", "task.h": "task", "trace.h": "task",
     "barrier.h": "sync", "condition.h": "sync", "event.h": "sync", "lock.h": "sync", "queue.h": "sync",
     "semaphore.h": "sync",
-    "agen.h": "flow", "as_completed.h": "flow", "gather.h": "flow", "group.h": "flow", "race.h": "flow",
-    "runner.h": "flow", "scope.h": "flow", "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow",
-    "timeout.h": "flow", "wait.h": "flow", "with.h": "flow",
+    "agen.h": "flow", "as_completed.h": "flow", "capacity.h": "flow", "gather.h": "flow", "group.h": "flow",
+    "pool.h": "flow", "race.h": "flow", "rate.h": "flow", "retry.h": "flow", "runner.h": "flow",
+    "scope.h": "flow", "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow",
+    "wait.h": "flow", "with.h": "flow",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
