@@ -29,7 +29,8 @@ static inline int below(int n)
     return (int)(cosy_test_random() % (unsigned)n);
 }
 
-/* Whether a member of a crew gives or takes: few of one kind leave many of the other waiting, so that a lost wake-up shows. */
+/* Whether a member of a crew gives or takes: few of one kind leave many of the other waiting, so that a lost wake-up
+ * shows. */
 static inline bool gives(int index, int givers_in_four)
 {
     return index % 4 < givers_in_four;

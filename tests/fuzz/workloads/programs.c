@@ -73,6 +73,28 @@ cosy_async static int limited_part(int depth)
     return err == -ETIMEDOUT ? 0 : err;
 }
 
+/* A scope with a deadline, a shield, and a cancel that is heard once or at every wait. */
+cosy_async static int scoped_part(int depth)
+{
+    struct scope inner = {0};
+    cosy_scope scope = {
+        .after = below(2) ? COSY_US(below(60)) : 0, .shield = below(4) == 0, .sticky = below(2), .fail = below(3) == 0};
+    cosy_ns begin = cosy_loop_time(cosy_running_loop());
+    int err = 0;
+    scope.grace = scope.shield && below(2) ? COSY_US(below(30)) : 0;
+    cosy_ns after = scope.after;
+    COSY_SCOPE_WITH(err, &scope)
+    {
+        cosy_check(err, part(depth, &inner));
+        if (below(4) == 0)
+            cosy_scope_cancel(&scope);
+        cosy_check(err, pause_somehow());
+    }
+    cosy_test_expect(inner.live == 0);
+    cosy_test_expect(err != -ETIMEDOUT || (scope.fail && cosy_loop_time(cosy_running_loop()) >= begin + after));
+    return err == -ETIMEDOUT ? 0 : err;
+}
+
 /* A task that is cancelled, or not, while it runs, waits or has not begun. */
 cosy_async static int cancelled_part(int depth)
 {
@@ -82,9 +104,13 @@ cosy_async static int cancelled_part(int depth)
     if (below(3))
         cosy_task_cancel(task);
     int result = paused == 0 ? cosy_await(task) : paused;
-    while (!cosy_task_done(task)) { /* cancelled here: it must not outlive its scope */
-        cosy_task_cancel(task);
-        (void)cosy_await(task);
+    int err = 0;
+    COSY_SCOPE(err, .shield = true) /* cancelled here: it must not outlive its scope */
+    {
+        while (!cosy_task_done(task)) {
+            cosy_task_cancel(task);
+            (void)cosy_await(task);
+        }
     }
     (void)cosy_task_error(task); /* its error counts as seen */
     cosy_test_expect(scope.live == 0);
@@ -95,7 +121,7 @@ cosy_async static int choose(int depth)
 {
     if (depth <= 0)
         return pause_somehow();
-    switch (below(7)) {
+    switch (below(8)) {
     case 0:
         return gather_parts(depth - 1);
     case 1:
@@ -105,6 +131,8 @@ cosy_async static int choose(int depth)
     case 3:
         return cancelled_part(depth - 1);
     case 4:
+        return scoped_part(depth - 1);
+    case 5:
         return below(4) ? 0 : cosy_fail(EIO, "as it happens");
     default:
         return pause_somehow();
