@@ -49,10 +49,19 @@ int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ..
     __extension__({                                                                                            \
         __auto_type R = (call);                                                                                \
         if (__builtin_expect(R < 0, 0))                                                                        \
-            return cosy_traced_(COSY_PLACE_, (int)R);                                                          \
+            return cosy_left_(COSY_PLACE_, (int)R);                                                            \
         R;                                                                                                     \
     })
 int cosy_traced_(const struct cosy_place_ *place, int code) __attribute__((cold));
+int cosy_left_(const struct cosy_place_ *place, int code) __attribute__((cold));
+
+/* A block that is told the code with which cosy_try leaves it: with.h. */
+struct cosy_guard_ {
+    struct cosy_guard_ *next, **place;
+    const void *frame; /* of its function */
+    const char *func;
+    int code;
+};
 
 /* The message of the latest failure here with this (negative) code, "" when it had none. Valid until the next failure. */
 const char *cosy_error_message(int code);

@@ -44,7 +44,8 @@ extern "C" {
 #define COSY_WITH(err, name, manager) COSY_WITH_(err, name, manager, COSY_CAT_(cosy_with_, __COUNTER__))
 #define COSY_WITH_(result, name, object, W)                                                                    \
     for (struct cosy_with_ W __attribute__((cleanup(cosy_with_leave_))) =                                      \
-             {.manager_ = (object), .err_ = &(result), .func_ = __func__,                                      \
+             {.manager_ = (object), .err_ = &(result),                                                         \
+              .guard_ = {.frame = __builtin_frame_address(0), .func = __func__},                               \
               .exit_ = COSY_WITH_EXIT_(name##_exit, object)};                                                  \
          cosy_with_opens_(&W) && cosy_with_entered_(&W, name##_enter((__typeof__(object))W.manager_));         \
          cosy_with_close_(&W))                                                                                 \
@@ -57,11 +58,10 @@ extern "C" {
         (cosy_fn_)(fn);                                                                                        \
     }))
 struct cosy_with_ {
+    struct cosy_guard_ guard_;
     void *manager_;
     int *err_;
-    const char *func_;
     cosy_fn_ exit_;
-    uint64_t tries_;
     int stage_; /* 0 new, 1 entered, 2 left */
     bool once_;
 };

@@ -93,7 +93,8 @@ void cosy_agen_leave_stack(struct cosy_agen *gen)
 /* The last act on its stack, which goes back to the pool: nothing takes it from there before the switch. */
 static _Noreturn void body_ends(struct cosy_agen *gen, int64_t result)
 {
-    void *dead, *outer_sp = gen->inner.outer_sp;
+    static __thread void *dead; /* no local: ASan's frames of this stack are gone by then */
+    void *outer_sp = gen->inner.outer_sp;
     int outcome = gen->outcome = meaning_of(gen, result);
     cosy_stack_check(gen->object);
     cosy_making_drop_until(NULL);
@@ -227,7 +228,6 @@ int cosy_anext_(cosy_agen *gen, void *item, uint32_t type)
     struct cosy_task *me = cosy_task_here();
     if (unlikely(!gen || !me) || unlikely(!gen->plain) || unlikely(gen->inner.loop != me->future.loop))
         return next_unusually(gen, me, item, type, "cosy_anext");
-    gen->sent = NULL;
     enter(gen, me, item, type);
     return (int)cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, 0);
 }
@@ -272,7 +272,6 @@ int cosy_athrow_(cosy_agen *gen, int code, void *item, uint32_t type)
         close_unbegun(gen);
         return negative;
     }
-    gen->sent = NULL;
     cosy_error_changes_stack(negative);
     return step(gen, me, negative, item, type);
 }
@@ -290,7 +289,6 @@ int cosy_aclose(cosy_agen *gen)
     if (refused < 0)
         return refused;
     gen->closing = true;
-    gen->sent = NULL;
     int result = step(gen, me, -COSY_EGENEXIT, NULL, 0);
     return result == -COSY_ESTOPITER ? 0 : result;
 }
@@ -307,6 +305,7 @@ static inline bool is_on_its_stack(const struct cosy_agen *gen)
 static inline void leave(struct cosy_agen *gen)
 {
     gen->inner.task = NULL;
+    gen->sent = NULL; /* it lies in the frame of the call that ends now */
     gen->making = cosy_thread_.making;
     cosy_thread_.making = gen->outer_making;
     gen->state = AGEN_SUSPENDED;
@@ -330,8 +329,10 @@ static cosy_cold int emit_in_closing(struct cosy_agen *gen)
         gen->closing = true;
         return -COSY_EGENEXIT;
     }
-    if (gen->ignored)
+    if (gen->ignored) {
+        cosy_guards_forget(cosy_stack_low(gen->inner.stack), cosy_stack_bytes(gen->inner.stack_class));
         body_ends(gen, 0);
+    }
     gen->ignored = true;
     return -COSY_EIGNOREDCLOSE;
 }

@@ -156,6 +156,7 @@ void cosy_agen_abandon(struct cosy_inner_stack *inner)
     cosy_thread_.making = gen->state == AGEN_SUSPENDED ? gen->making : NULL;
     cosy_making_drop_until(NULL);
     cosy_thread_.making = making;
+    cosy_guards_forget(cosy_stack_low(inner->stack), cosy_stack_bytes(inner->stack_class));
     cosy_agen_close_object(gen);
     cosy_agen_leave_stack(gen);
     if (gen->dropped)

@@ -22,13 +22,15 @@ ANY_POINTER static int call_exit(struct cosy_with_ *with, int result)
 {
     int (*exit)(void *, int) = (int (*)(void *, int))with->exit_;
     with->stage_ = LEFT;
+    cosy_guard_close(&with->guard_);
     return exit(with->manager_, result);
 }
 
 bool cosy_with_entered_(struct cosy_with_ *with, int result)
 {
     with->stage_ = result < 0 ? LEFT : ENTERED;
-    with->tries_ = cosy_tries();
+    if (result >= 0)
+        cosy_guard_open(&with->guard_);
     *with->err_ = result < 0 ? result : 0;
     return result >= 0;
 }
@@ -54,16 +56,14 @@ static void tell(const char *what, const char *where, int result)
                  *cosy_error_message(result) ? cosy_error_message(result) : cosy_strerror(result));
 }
 
-enum { SAME_FRAME = 32 }; /* two calls from one frame may push differently much; a recursion lies further down */
-
 void cosy_with_leave_(struct cosy_with_ *with)
 {
     if (with->stage_ != ENTERED)
         return;
-    int code = cosy_try_leaves(with->func_, (uintptr_t)__builtin_frame_address(0) - SAME_FRAME, with->tries_);
+    int code = with->guard_.code;
     int result = call_exit(with, code ? code : *with->err_);
     if (result != code)
-        tell("the exit of a context manager, left by return in", with->func_, result);
+        tell("the exit of a context manager, left by return in", with->guard_.func, result);
 }
 
 /* ---- defer ---- */

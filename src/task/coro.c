@@ -196,6 +196,7 @@ int cosy_coro_close(cosy_coro *coro)
     if (result != COSY_YIELDED)
         return result < 0 ? result : 0;
     const char *name = object->site->name;
+    cosy_guards_forget(cosy_stack_low(driver_of(object)->stack), cosy_stack_bytes(object->stack_class));
     close_driver(object);
     object->future.node.state = STATE_CLOSED;
     cosy_task_unref(object);

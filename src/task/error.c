@@ -115,28 +115,8 @@ int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ..
     return negative;
 }
 
-/* Who left by a place last: only cosy_try and cosy_check come here, and leave at once. */
-static __thread struct {
-    const struct cosy_place_ *place;
-    uintptr_t frame;
-    uint64_t count;
-    int code;
-} left;
-
-uint64_t cosy_tries(void) { return left.count; }
-
-int cosy_try_leaves(const char *func, uintptr_t frame, uint64_t since)
+static int pass_on(const struct cosy_place_ *place, int code, uintptr_t frame)
 {
-    return left.count > since && left.place->func == func && left.frame >= frame ? left.code : 0;
-}
-
-int cosy_traced_(const struct cosy_place_ *place, int code)
-{
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    left.place = place;
-    left.frame = frame;
-    left.count++;
-    left.code = code;
     struct cosy_error *error = *cosy_error_here();
     struct cosy_task *me = cosy_task_here();
     bool passes = error && error->code == code && error->stack == (me ? me->id : 0) && error->refs == 1 &&
@@ -146,6 +126,61 @@ int cosy_traced_(const struct cosy_place_ *place, int code)
     if (error)
         note_place(error, place, frame);
     return code;
+}
+
+int cosy_traced_(const struct cosy_place_ *place, int code)
+{
+    return pass_on(place, code, (uintptr_t)__builtin_frame_address(0));
+}
+
+/* ---- blocks that want to know the code with which cosy_try leaves them ---- */
+
+enum { GUARD_BUCKETS = 64 };
+static __thread struct cosy_guard_ *guards[GUARD_BUCKETS]; /* by frame; those that are open */
+
+static struct cosy_guard_ **bucket_of(const void *frame)
+{
+    uintptr_t bits = (uintptr_t)frame >> 4;
+    return &guards[(bits ^ bits >> 6 ^ bits >> 12) % GUARD_BUCKETS];
+}
+
+void cosy_guard_open(struct cosy_guard_ *guard)
+{
+    struct cosy_guard_ **first = bucket_of(guard->frame);
+    guard->code = 0;
+    guard->next = *first;
+    guard->place = first;
+    if (guard->next)
+        guard->next->place = &guard->next;
+    *first = guard;
+}
+
+void cosy_guard_close(struct cosy_guard_ *guard)
+{
+    *guard->place = guard->next;
+    if (guard->next)
+        guard->next->place = guard->place;
+}
+
+void cosy_guards_forget(const char *low, size_t bytes)
+{
+    for (size_t i = 0; i < COUNT_OF(guards); i++)
+        for (struct cosy_guard_ *guard = guards[i], *next; guard; guard = next) {
+            next = guard->next;
+            if ((uintptr_t)guard->frame - (uintptr_t)low < bytes)
+                cosy_guard_close(guard);
+        }
+}
+
+/* Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
+ * name is another. */
+int cosy_left_(const struct cosy_place_ *place, int code)
+{
+    void *const *frame = __builtin_frame_address(0);
+    for (struct cosy_guard_ *guard = *bucket_of(*frame); guard; guard = guard->next)
+        if (guard->frame == *frame && place && guard->func == place->func)
+            guard->code = code;
+    return pass_on(place, code, (uintptr_t)frame);
 }
 
 static char *describe_task(struct cosy_future *future)

@@ -448,9 +448,10 @@ static void abandon(struct cosy_task *task)
 {
     cosy_report(task->future.loop, "Task was destroyed but it is pending", &task->future);
     task->future.node.flags &= (uint16_t)~FLAG_RETRIEVED;
-    if (task->future.node.flags & FLAG_BEGUN)
+    if (task->future.node.flags & FLAG_BEGUN) {
+        cosy_guards_forget(cosy_stack_low(task->stack), cosy_stack_bytes(task->stack_class));
         cosy_stack_give(task->stack, task->stack_class);
-    else
+    } else
         cosy_capture_discard(task);
     if (task->future.node.flags & FLAG_HOOKED && task->future.node.flags & FLAG_BEGUN)
         cosy_hook_task_ended(task);

@@ -275,10 +275,10 @@ int cosy_error_code(const struct cosy_error *error);
 const char *cosy_error_text(const struct cosy_error *error);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
-/* The code with which the function `func` is being left by cosy_try, when it noted that after `since` and from a frame not deeper than
- * `frame`; else 0. For clean-up handlers, which run next. since: cosy_tries() at the beginning. */
-int cosy_try_leaves(const char *func, uintptr_t frame, uint64_t since);
-uint64_t cosy_tries(void);
+/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. */
+void cosy_guard_open(struct cosy_guard_ *guard);
+void cosy_guard_close(struct cosy_guard_ *guard);
+void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
 /* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
 void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */

@@ -54,7 +54,8 @@ TASK_TEST(dropped_in_a_callback_a_task_closes_it)
     cosy_agen *gen = cosy_agen(endless, "a");
     ck_assert_int_eq(cosy_anext(gen, &item), 0);
     cosy_call_soon(loop_now(), drop_it, gen, NULL);
-    cosy_try(cosy_sleep(COSY_MS(5)));
+    for (int i = 0; i < 1000 && !strstr(trace, "EXIT"); i++)
+        cosy_try(cosy_sleep(COSY_MS(1)));
     said("callback a COSY_EGENEXIT");
     return 0;
 }

@@ -193,6 +193,90 @@ cosy_async static int tries_in_two_blocks(struct room *a, struct room *b)
     return err;
 }
 
+/* An exit that is busy with errors of its own, and lets other tasks be so, before the outer block is left. */
+struct busy {
+    struct room *room;
+};
+static int busy_enter(struct busy *busy)
+{
+    (void)busy;
+    return 0;
+}
+cosy_async static int busy_exit(struct busy *busy, int result)
+{
+    cosy_scoped(cosy_task) other = cosy_create_task(tries, busy->room, -EIO);
+    (void)tries(busy->room, -ERANGE);
+    (void)cosy_await(other);
+    say("busy(%s)", cosy_errname(result));
+    return 0;
+}
+
+cosy_async static int tries_in_a_busy_block(struct room *a, struct room *b)
+{
+    int err = 0;
+    struct busy busy = {b};
+    COSY_WITH (err, room, a)
+        COSY_WITH (err, busy, &busy)
+            cosy_try(-EDOM);
+    return err;
+}
+
+TASK_TEST(each_block_is_told_its_code_whatever_exits_do_between)
+{
+    struct room a = {"a", 0, 0}, b = {"", 0, 0};
+    ck_assert_int_eq(tries_in_a_busy_block(&a, &b), -EDOM);
+    ck_assert_ptr_nonnull(strstr(trace, "busy(EDOM) -a(EDOM)"));
+    trace[0] = 0;
+    return 0;
+}
+
+/* What cosy_check leaves an inner loop with is not what the block is left with. */
+cosy_async static int checks_in_a_loop(struct room *room)
+{
+    int err = 0, inner = 0;
+    COSY_WITH (err, room, room) {
+        for (;;)
+            cosy_check(inner, -EDOM);
+        return 3;
+    }
+    return err;
+}
+
+TASK_TEST(an_error_that_ends_an_inner_loop_is_not_the_blocks)
+{
+    struct room room = {"a", 0, 0};
+    ck_assert_int_eq(checks_in_a_loop(&room), 3);
+    said("+a -a(0)");
+    return 0;
+}
+
+cosy_async static int stays_in(struct room *room)
+{
+    int err = 0;
+    COSY_WITH (err, room, room)
+        (void)cosy_sleep(COSY_S(1000));
+    return err;
+}
+
+START_TEST(a_loop_closed_under_a_block_leaves_no_trace)
+{
+    begin_test();
+    struct room room = {"a", 0, 0};
+    for (int i = 0; i < 3; i++) {
+        cosy_loop *loop;
+        ck_assert_int_eq(cosy_loop_new(&loop), 0);
+        cosy_task *task = cosy_task_from_with((.loop = loop), cosy_call(stays_in, &room));
+        ck_assert_int_eq(cosy_run_until_complete(loop, cosy_call(give_later, COSY_MS(1), 0)), 0);
+        said("+a");
+        cosy_loop_free(loop);
+        cosy_task_drop(task);
+        ck_assert_int_eq(cosy_run(tries, &room, -EDOM), -EDOM); /* on the stack that has become free */
+        said("+a -a(EDOM)");
+    }
+    logs("Task was destroyed but it is pending");
+}
+END_TEST
+
 TASK_TEST(cosy_try_leaves_several_blocks)
 {
     struct room a = {"a", 0, 0}, b = {"b", 0, 0};
@@ -430,7 +514,8 @@ END_TEST
 TESTS_MAIN("with", enter_body_exit, exit_sees_the_bodys_error_and_leaves_it, exit_returning_true_suppresses_the_error,
            an_error_of_exit_takes_the_place_of_the_bodys, a_failed_enter_leaves_the_block_out_and_exit_too,
            several_exit_in_reverse_order, return_exits_and_keeps_its_value, exit_sees_the_code_that_cosy_try_leaves_with,
-           an_error_that_was_handled_is_not_the_blocks, cosy_try_leaves_several_blocks, break_continue_and_goto_exit_once,
+           an_error_that_was_handled_is_not_the_blocks, each_block_is_told_its_code_whatever_exits_do_between,
+           an_error_that_ends_an_inner_loop_is_not_the_blocks, a_loop_closed_under_a_block_leaves_no_trace, cosy_try_leaves_several_blocks, break_continue_and_goto_exit_once,
            a_cancel_in_the_block_exits_with_it, a_cancel_in_enter_leaves_the_block_out, a_cancel_in_exit_is_not_lost,
            a_block_in_a_generator_is_left_by_its_close, deferred_calls_run_in_reverse_with_the_arguments_of_their_time,
            a_loop_defers_in_each_round, a_cancelled_task_runs_what_it_deferred, a_cancel_in_a_deferred_call_is_kept,
