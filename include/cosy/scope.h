@@ -33,7 +33,7 @@ extern "C" {
 typedef struct cosy_scope {
     cosy_ns deadline; /* when it is cancelled, on the loop's clock; 0 or COSY_NEVER: no deadline. To move it later: cosy_scope_set_deadline */
     cosy_ns after;    /* instead: a delay in ns from its entry, negative for one that has passed; 0: none */
-    cosy_ns grace;    /* with shield: how many ns a cancel from outside is held back at most; 0: until the scope is left */
+    cosy_ns grace;    /* with shield: how many ns a cancel from outside is held back at most, or comes again after, when it had met the task before; 0: no limit */
     bool shield;      /* hold back cancels from outside */
     bool sticky;      /* once cancelled, every wait inside fails at once (trio), not only one (asyncio) */
     bool fail;        /* leaving it after its deadline gives -ETIMEDOUT instead of 0 */

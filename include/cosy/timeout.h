@@ -67,19 +67,25 @@ bool cosy_timeout_expired(const cosy_timeout *timeout);
 
 /*     COSY_TIMEOUT(err, delay) { ... }
  *
- * A limited block. `err` (an int variable) is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
+ * A limited block. `err` (an int variable) is set to 0 and then is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
  * cosy_check. return and cosy_try leave it too, but with the result that they have, -ECANCELED when the time was up. */
-#define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, delay, COSY_CAT_(cosy_block_, __COUNTER__))
-#define COSY_TIMEOUT_(result, delay, B)                                                                        \
+#define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, COSY_CAT_(cosy_block_, __COUNTER__), cosy_timeout_block_open_, delay)
+
+/*     COSY_TIMEOUT_AT(err, when) { ... }
+ *
+ * The same with a moment on the loop's clock, COSY_NEVER for no limit: async with asyncio.timeout_at. */
+#define COSY_TIMEOUT_AT(err, when) COSY_TIMEOUT_(err, COSY_CAT_(cosy_block_, __COUNTER__), cosy_timeout_block_open_at_, when)
+#define COSY_TIMEOUT_(result, B, open, limit)                                                                  \
     for (struct cosy_timeout_block_ B __attribute__((cleanup(cosy_timeout_block_close_))) =                    \
              {.err = &(result), .again = 1};                                                                   \
-         B.again && cosy_timeout_block_open_(&B, (delay)); B.again = 0)
+         B.again && open(&B, (limit)); B.again = 0)
 struct cosy_timeout_block_ {
     cosy_timeout timeout;
     int *err;
     int again;
 };
 cosy_async int cosy_timeout_block_open_(struct cosy_timeout_block_ *block, cosy_ns delay);
+cosy_async int cosy_timeout_block_open_at_(struct cosy_timeout_block_ *block, cosy_ns when);
 cosy_async void cosy_timeout_block_close_(struct cosy_timeout_block_ *block);
 
 /*     cosy_check(err, call);

@@ -131,12 +131,17 @@ static void let_go(struct cosy_task *task, cosy_scope *scope, const void *inside
     }
 }
 
+/* The grace is over. A cancel that had met the task before it entered the shield to clean up comes again. */
 static void lapse(struct cosy_timed_wait *bound)
 {
     cosy_scope *scope = (cosy_scope *)(void *)((char *)bound - offsetof(cosy_scope, bound_));
+    struct cosy_task *task = scope->task_;
+    bool again = scope->held_ == 0 && task->cancels > 0;
     scope->lapsed_ = true;
-    let_go(scope->task_, scope, scope);
-    insist(scope->task_);
+    let_go(task, scope, scope);
+    if (again && !holder(task, scope))
+        cosy_task_cancel_released(task, 0);
+    insist(task);
 }
 
 static void take_back(struct cosy_task *task)
@@ -266,11 +271,11 @@ static void settle_deadline(cosy_scope *scope, bool *ret_passed)
         scope->deadline = -1;
 }
 
-/* A request that was made and not delivered yet waits outside the shield. */
+/* A request that was made and not delivered yet waits outside the shield. The grace runs from here when the task is being cancelled. */
 static void shut_out(cosy_scope *scope, struct cosy_task *me)
 {
-    bool pending = me->future.node.flags & FLAG_MUST_CANCEL && me->cancels > 0, cancelled_outside = pending;
-    if (pending) {
+    bool cancelled_outside = me->cancels > 0;
+    if (me->future.node.flags & FLAG_MUST_CANCEL && me->cancels > 0) {
         me->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
         me->cancels--;
         scope->held_ = 1;

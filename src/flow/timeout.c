@@ -29,6 +29,16 @@ static cosy_ns clock_of(struct cosy_task *task)
     return sys->ops->now(sys);
 }
 
+static const char *state_text(const cosy_timeout *timeout)
+{
+    static const char *const texts[] = {[COSY_TIMEOUT_CREATED] = "has not been entered",
+                                        [COSY_TIMEOUT_ENTERED] = "is active",
+                                        [COSY_TIMEOUT_EXPIRING] = "is expiring",
+                                        [COSY_TIMEOUT_EXPIRED] = "has expired",
+                                        [COSY_TIMEOUT_EXITED] = "is finished"};
+    return (unsigned)timeout->state_ < sizeof texts / sizeof *texts ? texts[timeout->state_] : "was not zeroed";
+}
+
 /* A deadline that has passed goes to the queue at once, so that even a wait of a single turn meets it. */
 static int arm(cosy_timeout *timeout, cosy_ns when, bool passed)
 {
@@ -46,7 +56,7 @@ static int arm(cosy_timeout *timeout, cosy_ns when, bool passed)
 static int enter(cosy_timeout *timeout, struct cosy_task *me, cosy_ns when, bool passed)
 {
     if (timeout->state_ != COSY_TIMEOUT_CREATED)
-        return cosy_fail(COSY_EINVALIDSTATE, "a timeout can be entered only once");
+        return cosy_fail(COSY_EINVALIDSTATE, "a timeout can be entered only once; this one %s", state_text(timeout));
     timeout->task_ = me;
     timeout->scope_ = me->scope;
     timed_of(timeout)->fired = expire;
@@ -82,7 +92,7 @@ int cosy_timeout_exit(cosy_timeout *timeout, int result)
         return result;
     }
     if (timeout->state_ != COSY_TIMEOUT_EXPIRING)
-        return cosy_fail(COSY_EINVALIDSTATE, "a timeout that is not entered cannot be left");
+        return cosy_fail(COSY_EINVALIDSTATE, "a timeout that %s cannot be left", state_text(timeout));
     timeout->state_ = COSY_TIMEOUT_EXPIRED;
     bool ours_alone = cosy_task_uncancel(timeout->task_) <= timeout->cancelling_;
     if (result == -ECANCELED && ours_alone)
@@ -93,7 +103,7 @@ int cosy_timeout_exit(cosy_timeout *timeout, int result)
 int cosy_timeout_reschedule(cosy_timeout *timeout, cosy_ns when)
 {
     if (timeout->state_ != COSY_TIMEOUT_ENTERED)
-        return cosy_fail(COSY_EINVALIDSTATE, "a timeout that is not entered, or expired, cannot be rescheduled");
+        return cosy_fail(COSY_EINVALIDSTATE, "a timeout that %s cannot be rescheduled", state_text(timeout));
     cosy_ns before = timeout->when_;
     cosy_timed_wait_disarm(timeout->task_->future.loop, timed_of(timeout));
     int result = arm(timeout, when, when != COSY_NEVER && when <= clock_of(timeout->task_));
@@ -112,12 +122,20 @@ bool cosy_timeout_expired(const cosy_timeout *timeout)
     return timeout->state_ == COSY_TIMEOUT_EXPIRING || timeout->state_ == COSY_TIMEOUT_EXPIRED;
 }
 
+static bool block_open(struct cosy_timeout_block_ *block, int entered)
+{
+    *block->err = entered;
+    return entered == 0;
+}
+
 int cosy_timeout_block_open_(struct cosy_timeout_block_ *block, cosy_ns delay)
 {
-    int result = cosy_timeout_enter(&block->timeout, delay);
-    if (result < 0)
-        *block->err = result;
-    return result == 0;
+    return block_open(block, cosy_timeout_enter(&block->timeout, delay));
+}
+
+int cosy_timeout_block_open_at_(struct cosy_timeout_block_ *block, cosy_ns when)
+{
+    return block_open(block, cosy_timeout_enter_at(&block->timeout, when));
 }
 
 void cosy_timeout_block_close_(struct cosy_timeout_block_ *block)

@@ -55,13 +55,18 @@ TASK_TEST(children_that_multiply_are_all_ended) /* test_taskgroup_25 */
     return 0;
 }
 
-static cosy_var number = COSY_VAR("number", -1);
+static const cosy_contextvar number = COSY_CONTEXTVAR("number", NULL);
+static int numbers[3];
 
-static int set_number(intptr_t value)
+static int set_number(int *value)
 {
     cosy_try(cosy_yield());
-    cosy_var_set(&number, value);
-    return 0;
+    return cosy_contextvar_set(&number, value, NULL);
+}
+
+static void get_number(void *ret)
+{
+    *(void **)ret = cosy_contextvar_get(&number);
 }
 
 static int third_task(void)
@@ -287,10 +292,12 @@ TASK_TEST(children_in_a_context_that_is_given) /* test_taskgroup_task_context */
 {
     cosy_context *context = cosy_context_copy();
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    for (intptr_t value = 1; value < 3; value++) {
-        cosy_task *task = cosy_task_group_create_task_with(group, (.context = context), set_number, value);
+    for (int i = 1; i < 3; i++) {
+        cosy_task *task = cosy_task_group_create_task_with(group, (.context = context), set_number, &numbers[i]);
         ck_assert_int_eq(cosy_await(task), 0);
-        ck_assert_int_eq(cosy_context_get(context, &number), value);
+        void *value = NULL;
+        cosy_context_run(context, get_number, &value);
+        ck_assert_ptr_eq(value, &numbers[i]);
     }
     ck_assert_int_eq(cosy_task_group_wait(group), 0);
     cosy_context_drop(context);

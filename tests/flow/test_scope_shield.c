@@ -75,6 +75,27 @@ TASK_TEST(grace_bounds_the_shield)
     return 0;
 }
 
+static int cleans_up(cosy_ns takes, cosy_ns grace)
+{
+    int result = cosy_sleep(LONG);
+    (void)shielded_cleanup(takes, grace);
+    return result;
+}
+
+TASK_TEST(grace_bounds_the_cleanup_of_a_cancel_that_was_met) /* which comes again after it, once */
+{
+    for (int slow = 0; slow < 2; slow++) {
+        cosy_scoped(cosy_task) task = cosy_create_task(cleans_up, slow ? LONG : COSY_US(10), slow ? COSY_MS(1) : LONG);
+        let_all_run(1);
+        cosy_task_cancel(task);
+        ck_assert_int_eq(cosy_await(task), -ECANCELED);
+        ck_assert_int_eq(cosy_task_cancelling(task), 1);
+        ck_assert_str_eq(trace, slow ? "ECANCELED then 0" : "done 0 then 0");
+        trace[0] = 0;
+    }
+    return 0;
+}
+
 TASK_TEST(what_is_inside_is_cancelled_all_the_same)
 {
     int err;
@@ -386,7 +407,7 @@ START_TEST(no_schedule_and_no_moment_loses_a_cancel_or_a_cleanup)
 END_TEST
 
 TESTS_MAIN("scope_shield", a_cancel_waits_until_the_shield_is_left, a_cancel_that_was_asked_for_before_waits_too,
-           a_held_cancel_can_be_taken_back, grace_bounds_the_shield, what_is_inside_is_cancelled_all_the_same,
+           a_held_cancel_can_be_taken_back, grace_bounds_the_shield, grace_bounds_the_cleanup_of_a_cancel_that_was_met, what_is_inside_is_cancelled_all_the_same,
            a_limit_inside_does_not_take_a_held_cancel_for_its_own, outer_limits_wait_for_the_shield, shields_in_shields,
            a_cancel_passed_on_meets_the_shield_of_what_is_awaited, a_group_waits_for_its_childrens_shields,
            ctrl_c_waits_for_the_shield, every_wait_in_a_sticky_scope_fails, a_shield_in_a_sticky_scope_holds_it_back,
