@@ -185,11 +185,12 @@ struct cosy_pool_statistics {
     size_t room_;   /* of each */                                                                              \
     size_t places_; /* taken by elements, or for one in the making or ending */                                \
     size_t idle_count_, used_count_;                                                                           \
-    struct {                                                                                                   \
-        struct cosy_waiter *first, *last;                                                                      \
-    } line_, closers_;                                                                                         \
+    struct cosy_pool_line_ line_, closers_;                                                                    \
     uint64_t created_, destroyed_, failed_;                                                                    \
     bool closed_;
+struct cosy_pool_line_ {
+    struct cosy_waiter *first, *last;
+};
 struct cosy_pool_ {
     COSY_POOL_FIELDS_
 };

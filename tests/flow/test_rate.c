@@ -140,6 +140,8 @@ TASK_TEST(small_ones_overtake_by_request) /* test_decreasing_acquire */
 
 TASK_TEST(a_cancelled_one_makes_way) /* test_task_cancelled */
 {
+    if (!simulated()) /* a slow machine would serve the first before the cancel */
+        return 0;
     cosy_rate_limiter limiter = COSY_RATE_LIMITER(3, 3 * UNIT);
     start = now();
     ck_assert_int_eq(cosy_rate_limiter_acquire(&limiter), 0);
@@ -148,9 +150,7 @@ TASK_TEST(a_cancelled_one_makes_way) /* test_task_cancelled */
     let_all_run(1);
     cosy_task_cancel(first);
     ck_assert_int_eq(cosy_await(second), 0);
-    ck_assert_int_ge(now() - start, UNIT);
-    if (simulated())
-        ck_assert_int_eq(now() - start, UNIT);
+    ck_assert_int_eq(now() - start, UNIT);
     ck_assert_int_eq(cosy_await(first), -ECANCELED);
     said("first cancelled second");
     return 0;

@@ -94,8 +94,10 @@ TASK_TEST(pauses_grow_as_asked_up_to_a_limit)
     return 0;
 }
 
-TASK_TEST(a_pause_grows_to_the_end_of_time_and_stays_there)
+TASK_TEST(a_pause_of_a_lifetime_can_be_cancelled)
 {
+    if (!simulated()) /* a slow machine would not come to the second pause in time */
+        return 0;
     begin();
     pause_count = 0;
     int err = 0;
@@ -103,7 +105,8 @@ TASK_TEST(a_pause_grows_to_the_end_of_time_and_stays_there)
         err = cosy_retry((.attempts = 99, .delay = 1, .factor = 1e18, .on_retry = note_pause), flaky(99, 0));
     }
     ck_assert_int_eq(err, -ETIMEDOUT);
-    ck_assert_int_eq(pauses[pause_count - 1], (cosy_ns)1e18);
+    ck_assert_int_eq(pause_count, 2);
+    ck_assert_int_eq(pauses[1], (cosy_ns)1e18);
     trace[0] = 0;
     return 0;
 }
@@ -286,7 +289,7 @@ END_TEST
 
 TESTS_MAIN("retry", success_is_called_once, each_attempt_evaluates_its_arguments_anew,
            the_last_error_comes_with_its_story, pauses_double_from_a_second, pauses_grow_as_asked_up_to_a_limit,
-           a_pause_grows_to_the_end_of_time_and_stays_there, jitter_shortens_pauses_and_follows_its_seed,
+           a_pause_of_a_lifetime_can_be_cancelled, jitter_shortens_pauses_and_follows_its_seed,
            in_the_simulator_chance_follows_its_seed, no_attempt_begins_after_the_deadline,
            the_program_chooses_what_is_worth_it, a_cancel_is_not_tried_again, retries_nest_and_pass_errors_on,
            senseless_options_are_told, outside_a_task_there_is_no_pause, without_memory_it_fails_and_leaks_nothing)
