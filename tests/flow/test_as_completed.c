@@ -2,11 +2,33 @@
  * behaviour. */
 #include "wait_test.h"
 
+static int await_value(cosy_future *gate, int value)
+{
+    int result = cosy_await(gate);
+    return result < 0 ? result : value;
+}
+
+/* Opens the gates one after the other: whatever the machine's speed, the ends have an order. */
+static int conduct(cosy_future *first, cosy_future *second, cosy_future *third)
+{
+    cosy_future *gates[] = {first, second, third};
+    for (int i = 0; i < 3; i++) {
+        (void)cosy_sleep(COSY_US(100));
+        cosy_future_set_result(gates[i], 0);
+        cosy_future_drop(gates[i]);
+    }
+    return 0;
+}
+
+/* The second one ends first, then the third, then the first: with 1, 2 and 3. */
 static void start_three(cosy_task **tasks)
 {
-    tasks[0] = cosy_create_task(give_later, COSY_MS(3), 3);
-    tasks[1] = cosy_create_task(give_later, COSY_MS(1), 1);
-    tasks[2] = cosy_create_task(give_later, COSY_MS(2), 2);
+    cosy_future *gates[3];
+    for (int i = 0; i < 3; i++) {
+        gates[i] = cosy_future_new(NULL);
+        tasks[i] = cosy_create_task(await_value, gates[i], i ? i : 3);
+    }
+    ck_assert_int_eq(cosy_spawn(conduct, gates[1], gates[2], gates[0]), 0);
 }
 
 /* Only the second one ends by itself. */
@@ -45,7 +67,7 @@ TASK_TEST(the_original_handles_in_the_order_of_their_ends) /* test_as_completed_
 
 TASK_TEST(results_one_by_one) /* test_as_completed, the plain iterator */
 {
-    cosy_coro *coros[] = {cosy_call(give_later, COSY_MS(2), 2), cosy_call(fail_later, COSY_MS(1), EIO),
+    cosy_coro *coros[] = {cosy_call(give_later, COSY_MS(40), 2), cosy_call(fail_later, COSY_US(10), EIO),
                           cosy_call(give, 0)};
     cosy_as_completed it = {0};
     ck_assert_int_eq(cosy_as_completed_init(&it, coros, 3), 0);
@@ -428,9 +450,25 @@ static int iterate_for_ever(cosy_future *never)
     return err;
 }
 
+static int ignore_the_cancel(cosy_future *never)
+{
+    (void)cosy_sleep(LONG);
+    return cosy_await(never);
+}
+
+static int leave_one_that_stays(cosy_future *never)
+{
+    cosy_coro *coros[] = {cosy_call(give, 1), cosy_call(ignore_the_cancel, never)};
+    int err = 0;
+    COSY_AS_COMPLETED(task, coros, 2, err)
+    break;
+    return err;
+}
+
 START_TEST(a_loop_closed_under_it)
 {
     close_under(iterate_for_ever);
+    close_under_after(leave_one_that_stays, 8);
 }
 END_TEST
 

@@ -138,6 +138,20 @@ static void count_reports(void)
     cosy_loop_set_exception_handler(loop_now(), count_report, NULL);
 }
 
+TASK_TEST(an_error_after_a_cancelled_wait_is_reported)
+{
+    count_reports();
+    cosy_scoped(cosy_task) inner = cosy_create_task(fail_later, COSY_MS(1), EIO);
+    cosy_scoped(cosy_task) waiter = cosy_create_task(shield_task, inner);
+    let_all_run(1);
+    cosy_task_cancel(waiter);
+    ck_assert_int_eq(cosy_await(waiter), -ECANCELED);
+    ck_assert_int_eq(cosy_sleep(COSY_MS(2)), 0);
+    let_all_run(3);
+    ck_assert_int_eq(reports, 1); /* though the handle is still there */
+    return 0;
+}
+
 static void cancel_shields_of(cosy_task *inner, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -328,7 +342,8 @@ END_TEST
 TESTS_MAIN("shield", what_is_done_is_returned_as_it_is, results_and_errors_pass_through,
            a_cancelled_inner_one_cancels_the_outer, a_cancelled_wait_leaves_the_inner_one_running,
            a_cancelled_outer_future_leaves_the_inner_one_running, the_loop_keeps_what_nobody_holds,
-           an_error_after_the_cancel_is_reported_once, an_error_that_somebody_else_gets_is_not_reported,
+           an_error_after_a_cancelled_wait_is_reported, an_error_after_the_cancel_is_reported_once,
+           an_error_that_somebody_else_gets_is_not_reported,
            an_error_of_a_plain_future_is_reported_with_its_last_handle,
            an_error_is_reported_when_the_outer_future_is_dropped, a_gather_in_a_shield_and_shields_in_a_gather,
            a_limit_around_a_shield, the_end_and_a_cancel_in_one_turn, wrong_things_are_errors,
