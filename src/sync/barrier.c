@@ -3,10 +3,10 @@
  * Invariants
  *  - count_ is how many are inside: arrived, and not gone on yet. A cancelled one goes when it runs.
  *  - While the barrier fills, the line holds just those inside that are asleep. While it drains or is reset, those
- * inside were woken and have not run yet, and the line holds those that came too late and stand outside. The last one
- * to go makes it fill again and wakes them.
+ *    inside were woken and have not run yet, and the line holds those that came too late and stand outside. The last
+ *    one to go makes it fill again and wakes them.
  *  - Those inside that are asleep stand in the order of their arrival, and get their indices when the barrier opens:
- * given at arrival, one would be given twice after a cancel.
+ *    given at arrival, one would be given twice after a cancel.
  *  - loop_ is valid while somebody is inside or in line.
  */
 #include <cosy/barrier.h>

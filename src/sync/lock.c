@@ -3,7 +3,7 @@
  * Invariants
  *  - FREE: nobody is in line. So taking a free lock is one comparison.
  *  - WAKING: the first in line was woken, is out of line, and has not run yet. It takes the lock when it runs; if it
- * was cancelled meanwhile, it wakes the next. Nobody else may take the lock: that is what makes it fair.
+ *    was cancelled meanwhile, it wakes the next. Nobody else may take the lock: that is what makes it fair.
  *  - loop_ and owner_ are valid while it is held; loop_ also while it is WAKING.
  */
 #include <cosy/lock.h>

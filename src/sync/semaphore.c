@@ -2,9 +2,9 @@
  *
  * Invariants
  *  - A task that is woken has its permit: value_ went down with the wake. If it is cancelled before it runs, it gives
- * the permit back.
+ *    the permit back.
  *  - waking_ counts those that were woken and have not run yet. While there are any, newcomers wait behind them, even
- * if value_ > 0; each that runs hands what permits are left to those in line.
+ *    if value_ > 0; each that runs hands what permits are left to those in line.
  *  - loop_ is valid while somebody waits or is being woken.
  */
 #include <cosy/semaphore.h>

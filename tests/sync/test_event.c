@@ -1,6 +1,8 @@
 /* Tests of events. Names in comments are those of the tests in CPython's test_locks.py for the same behaviour. */
 #include "../flow/flow_test.h"
 
+#include <pthread.h>
+
 static cosy_event event;
 
 cosy_async static int wait_and_say(int number)
@@ -174,6 +176,37 @@ static void wait_in(cosy_loop **ret_loop, cosy_task **ret_task)
     ck_assert_uint_eq(waiting(), 1);
 }
 
+static void *set_from_a_thread(void *arg)
+{
+    (void)arg;
+    cosy_coro_close(cosy_call(give, 0)); /* a thread that had an object of the library's cleans up at its end */
+    return (void *)(intptr_t)cosy_event_set(&event);
+}
+
+cosy_async static int let_a_thread_set_it(void)
+{
+    event = (cosy_event){0};
+    cosy_scoped(cosy_task) task = cosy_create_task(wait_and_say, 1);
+    let_all_run(1);
+    pthread_t thread;
+    void *result;
+    ck_assert_int_eq(pthread_create(&thread, NULL, set_from_a_thread, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert_int_eq((int)(intptr_t)result, -COSY_EOTHERLOOP);
+    ck_assert(!cosy_event_is_set(&event));
+    cosy_event_set(&event);
+    ck_assert_int_eq(cosy_await(task), 0);
+    said("1");
+    return 0;
+}
+
+START_TEST(a_thread_without_a_loop_is_refused_while_the_loop_runs)
+{
+    begin_test();
+    ck_assert_int_eq(cosy_run(let_a_thread_set_it), 0);
+}
+END_TEST
+
 START_TEST(what_is_waited_for_in_another_loop_is_out_of_reach)
 {
     begin_test();
@@ -206,5 +239,5 @@ END_TEST
 TESTS_MAIN("event", a_zeroed_event_is_clear, a_set_event_is_not_waited_for, a_set_wakes_all_in_their_order,
            a_cancelled_waiter_is_gone, a_cancel_after_the_set_is_still_a_cancel,
            who_waited_at_the_set_goes_on_though_it_was_cleared, a_thousand_are_woken_without_memory, a_callback_sets_it,
-           outside_of_tasks_nothing_waits, what_is_waited_for_in_another_loop_is_out_of_reach,
-           a_closed_loop_takes_its_waiters_along)
+           outside_of_tasks_nothing_waits, a_thread_without_a_loop_is_refused_while_the_loop_runs,
+           what_is_waited_for_in_another_loop_is_out_of_reach, a_closed_loop_takes_its_waiters_along)

@@ -419,6 +419,19 @@ TASK_TEST(waiting_allocates_nothing)
     return 0;
 }
 
+TASK_TEST(a_tiny_stack_is_enough_to_wait)
+{
+    lock = (cosy_lock){0};
+    ck_assert_int_eq(cosy_lock_acquire(&lock), 0);
+    const char *tool = getenv("COSY_TEST_TOOL"); /* whose frames are larger */
+    size_t size = tool && strcmp(tool, "none") != 0 ? COSY_STACK_SMALL : COSY_STACK_TINY;
+    cosy_scoped(cosy_task) task = cosy_create_task_with((.stack_size = size), hold_until, NULL);
+    let_all_run(1);
+    ck_assert_uint_eq(waiting(), 1);
+    cosy_lock_release(&lock);
+    return cosy_await(task);
+}
+
 /* ---- other loops ---- */
 
 cosy_async static int hold_a_while(cosy_loop *loop)
@@ -475,4 +488,4 @@ TESTS_MAIN("lock", a_zeroed_lock_is_free, a_free_lock_cannot_be_released, each_r
            a_cancel_that_was_asked_for_before_meets_the_wait_not_the_free_lock, a_limit_on_a_lock, trying_does_not_wait,
            callbacks_try_and_release_and_cannot_wait, outside_of_loops_nothing_waits,
            the_task_tree_tells_who_holds_the_lock, a_closed_loop_takes_its_waiters_along, waiting_allocates_nothing,
-           what_another_loop_holds_is_out_of_reach_until_it_is_free)
+           a_tiny_stack_is_enough_to_wait, what_another_loop_holds_is_out_of_reach_until_it_is_free)
