@@ -47,14 +47,14 @@ typedef struct cosy_queue {
     size_t put_below_;          /* a put needs no further thought while size_ is below */
     size_t get_above_;          /* and a get while size_ is above */
     size_t unfinished_;
+    uint8_t order_;
+    bool shut_;
     struct cosy_queue_line_ {
         struct cosy_waiter *first, *last;
     } getters_, putters_, joiners_;
     ptrdiff_t maxsize_;
     int (*compare_)(const void *a, const void *b);
     uint64_t sequence_; /* of the latest element of a priority queue */
-    uint8_t order_;
-    bool shut_;
 } cosy_queue;
 
 /*     COSY_QUEUE(T)

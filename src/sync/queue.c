@@ -156,7 +156,7 @@ static inline int serve(cosy_queue *queue, struct cosy_queue_waiter *waiter, voi
     return 0;
 }
 
-static inline int try_put(cosy_queue *queue, const void *value, size_t size)
+__attribute__((noinline)) int cosy_queue_put_specially_(cosy_queue *queue, const void *value, size_t size)
 {
     if (waits_elsewhere(cosy_getters(queue)) || waits_elsewhere(cosy_putters(queue)))
         return other_loop();
@@ -168,7 +168,7 @@ static inline int try_put(cosy_queue *queue, const void *value, size_t size)
     return serve(queue, getter, getter->slot, value, size);
 }
 
-static inline int try_get(cosy_queue *queue, void *ret_value, size_t size)
+__attribute__((noinline)) int cosy_queue_get_specially_(cosy_queue *queue, void *ret_value, size_t size)
 {
     if (waits_elsewhere(cosy_putters(queue)) || waits_elsewhere(cosy_getters(queue)))
         return other_loop();
@@ -178,16 +178,6 @@ static inline int try_get(cosy_queue *queue, void *ret_value, size_t size)
         return unlikely(queue->shut_) ? -COSY_EQUEUESHUTDOWN : -COSY_EQUEUEEMPTY;
     struct cosy_queue_waiter *putter = first_of(cosy_putters(queue));
     return serve(queue, putter, ret_value, putter->slot, size);
-}
-
-int cosy_queue_put_specially_(cosy_queue *queue, const void *value, size_t size)
-{
-    return try_put(queue, value, size);
-}
-
-int cosy_queue_get_specially_(cosy_queue *queue, void *ret_value, size_t size)
-{
-    return try_get(queue, ret_value, size);
 }
 
 /* ---- waiting ---- */
@@ -224,38 +214,92 @@ void cosy_queue_pass_on(const struct cosy_queue_waiter *waiter)
         wake_first(cosy_getters(queue));
 }
 
-/* The last act is a jump to cosy_park, so that only its frame lies between the caller's and the switch: a return after
- * a switch is mispredicted, once per frame. */
-int64_t cosy_queue_put_or_park_(cosy_queue *queue, const void *value, size_t size, struct cosy_queue_room_ *room)
+/* Puts the running task in line and waits. All that call it end with that, so that it is a jump to cosy_park and only
+ * its frame lies between the caller's and the switch: a return after a switch is mispredicted, once per frame. */
+static inline int64_t park(cosy_queue *queue, const void *slot, struct cosy_queue_room_ *room, struct cosy_task *me,
+                           bool put)
 {
-    int result = try_put(queue, value, size);
+    struct cosy_queue_waiter *waiter = cosy_waiter_in(room);
+    waiter->waiter.wait.kind = put ? &put_kind : &get_kind;
+    waiter->selection = NULL;
+    waiter->slot = (void *)(uintptr_t)slot; /* a putter's is only read */
+    cosy_queue_line_up(queue, waiter, me, put);
+    return cosy_park(me, &waiter->waiter.wait);
+}
+
+static __attribute__((noinline)) int64_t put_or_park(cosy_queue *queue, const void *value, size_t size,
+                                                     struct cosy_queue_room_ *room)
+{
+    int result = cosy_queue_put_specially_(queue, value, size);
     if (result != -COSY_EQUEUEFULL)
         return result;
-    struct cosy_task *me = cosy_task_here();
-    if (unlikely(!me))
-        return cosy_task_or_complain("cosy_queue_put") ? 0 : -COSY_ENOTASK;
-    struct cosy_queue_waiter *waiter = cosy_waiter_in(room);
-    waiter->waiter.wait.kind = &put_kind;
-    waiter->selection = NULL;
-    waiter->slot = (void *)(uintptr_t)value; /* is only read */
-    cosy_queue_line_up(queue, waiter, me, true);
-    return cosy_park(me, &waiter->waiter.wait);
+    struct cosy_task *me = cosy_task_or_complain("cosy_queue_put");
+    return me ? park(queue, value, room, me, true) : -COSY_ENOTASK;
+}
+
+static __attribute__((noinline)) int64_t get_or_park(cosy_queue *queue, void *ret_value, size_t size,
+                                                     struct cosy_queue_room_ *room)
+{
+    int result = cosy_queue_get_specially_(queue, ret_value, size);
+    if (result != -COSY_EQUEUEEMPTY)
+        return result;
+    struct cosy_task *me = cosy_task_or_complain("cosy_queue_get");
+    return me ? park(queue, ret_value, room, me, false) : -COSY_ENOTASK;
+}
+
+/* ---- the short way from hand to hand: no call but the last one, hence no register to be saved ---- */
+
+static inline bool can_serve(const struct cosy_queue_waiter *waiter, size_t size)
+{
+    return (size == 8 || size == 4) && !waiter->selection && waiter->waiter.task->future.loop == cosy_thread_.loop;
+}
+
+/* serve() for such a waiter, the first in its line. When the line becomes empty, its end is of no account. */
+static inline void serve_shortly(cosy_queue *queue, struct cosy_line *line, void *to, const void *from, size_t size)
+{
+    struct cosy_queue_waiter *waiter = first_of(line);
+    if (size == 8)
+        memcpy(to, from, 8);
+    else
+        memcpy(to, from, 4);
+    queue->unfinished_++;
+    line->first = waiter->waiter.next;
+    waiter->waiter.line = NULL;
+    waiter->waiter.woken = waiter->served = true;
+    cosy_task_wake(waiter->waiter.task, WOKEN_SERVED);
+}
+
+static inline bool can_park(const cosy_queue *queue, const struct cosy_line *own)
+{
+    return !queue->shut_ && !waits_elsewhere(own) && cosy_task_here();
+}
+
+int64_t cosy_queue_put_or_park_(cosy_queue *queue, const void *value, size_t size, struct cosy_queue_room_ *room)
+{
+    if (unlikely(queue->order_ != ORDER_UNBUFFERED))
+        return put_or_park(queue, value, size, room);
+    if (cosy_line_empty(cosy_getters(queue))) {
+        if (likely(can_park(queue, cosy_putters(queue))))
+            return park(queue, value, room, cosy_task_here(), true);
+    } else if (likely(can_serve(first_of(cosy_getters(queue)), size))) {
+        serve_shortly(queue, cosy_getters(queue), first_of(cosy_getters(queue))->slot, value, size);
+        return WOKEN_SERVED;
+    }
+    return put_or_park(queue, value, size, room);
 }
 
 int64_t cosy_queue_get_or_park_(cosy_queue *queue, void *ret_value, size_t size, struct cosy_queue_room_ *room)
 {
-    int result = try_get(queue, ret_value, size);
-    if (result != -COSY_EQUEUEEMPTY)
-        return result;
-    struct cosy_task *me = cosy_task_here();
-    if (unlikely(!me))
-        return cosy_task_or_complain("cosy_queue_get") ? 0 : -COSY_ENOTASK;
-    struct cosy_queue_waiter *waiter = cosy_waiter_in(room);
-    waiter->waiter.wait.kind = &get_kind;
-    waiter->selection = NULL;
-    waiter->slot = ret_value;
-    cosy_queue_line_up(queue, waiter, me, false);
-    return cosy_park(me, &waiter->waiter.wait);
+    if (unlikely(queue->order_ != ORDER_UNBUFFERED))
+        return get_or_park(queue, ret_value, size, room);
+    if (cosy_line_empty(cosy_putters(queue))) {
+        if (likely(can_park(queue, cosy_getters(queue))))
+            return park(queue, ret_value, room, cosy_task_here(), false);
+    } else if (likely(can_serve(first_of(cosy_putters(queue)), size))) {
+        serve_shortly(queue, cosy_putters(queue), ret_value, first_of(cosy_putters(queue))->slot, size);
+        return WOKEN_SERVED;
+    }
+    return get_or_park(queue, ret_value, size, room);
 }
 
 /* A wait that was cancelled: what it comes to. Only waits end with -ECANCELED, so the room is in use. */
