@@ -42,8 +42,7 @@ struct cosy_test_report {
     unsigned failures; /* cosy_test_expect and checkpoints that did not hold, waits beyond the limit */
     unsigned unheard;  /* errors that nobody waited for: calls of the exception handler */
     struct cosy_test_balance_ {
-        long allocations; /* of the library: futures, groups and the like; its pools grow in the first runs of a process
-                           */
+        long allocations; /* of the library: futures, groups and the like; its pools grow in first runs */
         long tasks;       /* tasks and coroutines whose handles were not dropped */
         long descriptors;
     } left; /* what there is more after the run than before it */
@@ -57,8 +56,7 @@ struct cosy_test_options {
     bool shuffle;       /* run the tasks of each turn in an order drawn from the seed */
     bool manual_clock;  /* time moves by cosy_test_advance only; else it jumps when everybody waits */
     bool debug;         /* debug mode of the loop */
-    bool unwatched; /* tasks run by the quick ways that they have in production; nothing that needs the count of waits
-                       works then */
+    bool unwatched;     /* run by the quick ways of production: waits are neither counted nor cancelled */
     uint64_t cancel_at;              /* cancel the task of the n-th wait that begins, 1 is the first; 0: none */
     int cancel_delay;                /* 0: at once; n: when n more waits have begun; COSY_TEST_WHEN_WOKEN */
     unsigned cancel_one_in;          /* also cancel by chance, each wait with a probability of one in this; 0: none */
