@@ -51,12 +51,12 @@ struct cosy_test_report {
 /* How to run. Every default is zero. Inside an exploration, seed, shuffle and cancel are the exploration's where they
  * are zero here. */
 struct cosy_test_options {
-    size_t struct_size; /* filled in by the macros */
-    uint64_t seed;      /* of all that is decided by chance */
-    bool shuffle;       /* run the tasks of each turn in an order drawn from the seed */
-    bool manual_clock;  /* time moves by cosy_test_advance only; else it jumps when everybody waits */
-    bool debug;         /* debug mode of the loop */
-    bool unwatched;     /* run by the quick ways of production: waits are neither counted nor cancelled */
+    size_t struct_size;              /* filled in by the macros */
+    uint64_t seed;                   /* of all that is decided by chance */
+    bool shuffle;                    /* run the tasks of each turn in an order drawn from the seed */
+    bool manual_clock;               /* time moves by cosy_test_advance only; else it jumps when everybody waits */
+    bool debug;                      /* debug mode of the loop */
+    bool unwatched;                  /* run by the quick ways of production: waits are neither counted nor cancelled */
     uint64_t cancel_at;              /* cancel the task of the n-th wait that begins, 1 is the first; 0: none */
     int cancel_delay;                /* 0: at once; n: when n more waits have begun; COSY_TEST_WHEN_WOKEN */
     unsigned cancel_one_in;          /* also cancel by chance, each wait with a probability of one in this; 0: none */
