@@ -17,7 +17,7 @@
  * own inside the consuming task, as if called: its waits are the task's waits, a cancel of the task reaches them, and an emitted value goes
  * straight into the consumer's variable. Leaving COSY_FOR in any way closes the generator and waits for its cleanup. A wrong element type is
  * a compiler error in the head of COSY_FOR and at cosy_emit, and -EINVAL with a message elsewhere (structs are told apart by their size only).
- * All calls: the loop's thread. Semantics: PEP 525, https://docs.python.org/3/reference/expressions.html#asynchronous-generator-functions.
+ * All calls: the loop's thread. Semantics: PEP 525, https://peps.python.org/pep-0525/.
  */
 #ifndef COSY_AGEN_H
 #define COSY_AGEN_H
