@@ -112,6 +112,19 @@ foreach(floor IN LISTS test_floors)
     endforeach()
 endforeach()
 
+# The schedule fuzzer (tests/fuzz): all workloads in one program, which always runs on the simulated kernel.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS "${test_dir}/fuzz/*.c" "${test_dir}/fuzz/workloads/*.c")
+add_executable(fuzz_schedule ${fuzz_sources})
+set_target_properties(fuzz_schedule PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+target_compile_definitions(fuzz_schedule PRIVATE _GNU_SOURCE)
+target_compile_options(fuzz_schedule PRIVATE ${COSY_WARNINGS})
+target_link_libraries(fuzz_schedule PRIVATE cosy_static)
+set(fuzz_seeds 200)
+if(COSY_VALGRIND OR COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
+    set(fuzz_seeds 10)
+endif()
+cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds ${fuzz_seeds})
+
 # Tests of the tree and of what is installed: once, from the plain build; the tool also under ASan.
 if(COSY_PLAIN_BUILD)
     file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/tests/objects.txt" CONTENT "$<JOIN:$<TARGET_OBJECTS:cosy_static>,\n>\n")

@@ -65,7 +65,7 @@ struct cosy_element_ {
     void *out;
     char owned[1];
 };
-#define COSY_ELEMENT_(T) ((void)sizeof(struct cosy_element_ { cosy_emitter(T) *out; char owned[2]; }))
+#define COSY_AGEN_ELEMENT_(T) ((void)sizeof(struct cosy_element_ { cosy_emitter(T) *out; char owned[2]; }))
 #define COSY_NO_ELEMENT_ ((void)sizeof(struct cosy_element_ { void *out; char owned[1]; }))
 #define COSY_EMITTER_ ((__typeof__(((struct cosy_element_ *)(uintptr_t)64)->out))0)
 
@@ -194,7 +194,7 @@ struct cosy_aiter {
 #define COSY_FOR(T, x, err, source) COSY_FOR_(T, x, err, source, COSY_CAT_(cosy_for_, __COUNTER__))
 #define COSY_FOR_(T, x, result, source, F)                                                                     \
     for (struct cosy_for_ F __attribute__((cleanup(cosy_for_leave_))) = {.err_ = &(result)};                   \
-         COSY_ELEMENT_(T), F.stage_ == 0 && cosy_for_open_(&F, COSY_FOR_SOURCE_(source), sizeof(T));           \
+         COSY_AGEN_ELEMENT_(T), F.stage_ == 0 && cosy_for_open_(&F, COSY_FOR_SOURCE_(source), sizeof(T));           \
          cosy_for_close_(&F))                                                                                  \
         for (T x; COSY_NO_ELEMENT_, cosy_for_next_(&F, &x, COSY_TYPE_(T));)
 #define COSY_FOR_SOURCE_(source) _Generic((source), cosy_agen *: cosy_from_agen_, cosy_aiter *: cosy_from_aiter_)(source)

@@ -8,6 +8,8 @@
 static atomic_bool armed;
 static atomic_long countdown, counted;
 static atomic_bool repeating;
+static atomic_bool watching; /* cosy_heap_live was asked */
+static atomic_long live;
 
 void cosy_heap_fail_nth(long n, bool repeat)
 {
@@ -35,25 +37,45 @@ static inline bool must_fail(void)
     return unlikely(atomic_load_explicit(&armed, memory_order_relaxed)) && count_and_decide();
 }
 
+long cosy_heap_live(void)
+{
+    atomic_store_explicit(&watching, true, memory_order_relaxed);
+    return atomic_load(&live);
+}
+
+static inline void count_live(long change)
+{
+    if (unlikely(atomic_load_explicit(&watching, memory_order_relaxed)))
+        atomic_fetch_add(&live, change);
+}
+
+static inline void *counted_live(void *memory)
+{
+    if (memory)
+        count_live(1);
+    return memory;
+}
+
 void *cosy_heap_alloc(size_t size)
 {
-    return must_fail() ? NULL : malloc(size);
+    return must_fail() ? NULL : counted_live(malloc(size));
 }
 
 void *cosy_heap_zalloc(size_t size)
 {
-    return must_fail() ? NULL : calloc(1, size);
+    return must_fail() ? NULL : counted_live(calloc(1, size));
 }
 
 /* Never to 0 bytes: realloc would free and answer NULL, which callers take for a failure that left the old memory. */
 void *cosy_heap_resize(void *old, size_t size)
 {
-    return must_fail() ? NULL : realloc(old, size ? size : 1);
+    void *memory = must_fail() ? NULL : realloc(old, size ? size : 1);
+    return old ? memory : counted_live(memory);
 }
 
 void *cosy_heap_alloc_aligned(size_t alignment, size_t size)
 {
-    return must_fail() ? NULL : aligned_alloc(alignment, size);
+    return must_fail() ? NULL : counted_live(aligned_alloc(alignment, size));
 }
 
 char *cosy_heap_strdup(const char *text)
@@ -65,6 +87,8 @@ char *cosy_heap_strdup(const char *text)
 
 void cosy_heap_free(void *memory)
 {
+    if (memory)
+        count_live(-1);
     free(memory);
 }
 

@@ -23,6 +23,9 @@ void cosy_heap_unmap(void *memory, size_t size);
 /* Test control: make the n-th following allocation of this process fail (1 = the next), 0 = none.
  * With `repeat`, all later ones fail too. */
 void cosy_heap_fail_nth(long n, bool repeat);
+/* Counts, from the first call on, what is allocated and not freed (maps are not): the sum since then. Memory from before that is freed
+ * counts too, so it may be negative. */
+long cosy_heap_live(void);
 /* Allocations counted since the last cosy_heap_fail_nth call with n > 0. */
 long cosy_heap_counted(void);
 

@@ -358,6 +358,8 @@ static int turn(struct cosy_loop *loop, cosy_ns limit)
 {
     if (!may_skip_kernel(loop)) {
         cosy_ns deadline = sleep_until(loop, limit);
+        if (unlikely(loop->idlers != NULL) && cosy_ready_empty(loop) && !loop->stopping && !cosy_inbox_pending(loop))
+            deadline = cosy_loop_hooks.blocked(loop, deadline);
         if (deadline == COSY_NEVER && is_deadlocked(loop)) {
             if (cosy_loop_hooks.deadlock)
                 cosy_loop_hooks.deadlock(loop);
@@ -489,7 +491,12 @@ void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_excepti
 }
 
 bool cosy_loop_get_debug(const cosy_loop *loop) { return loop->debug; }
-void cosy_loop_set_debug(cosy_loop *loop, bool on) { loop->debug = loop->watched = on; }
+void cosy_loop_set_debug(cosy_loop *loop, bool on) 
+{
+    loop->debug = on;
+    loop->watched = on || loop->probe;
+}
+
 cosy_ns cosy_loop_step_clock(struct cosy_loop *loop)
 {
     cosy_ns now = loop->sys->ops->now(loop->sys);

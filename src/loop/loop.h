@@ -48,6 +48,14 @@ struct cosy_stack_pointer {
 
 struct cosy_watchers;
 struct cosy_signals;
+struct cosy_task;
+
+/* The test kit's look at each wait of a loop's tasks (flow/testing.c): just before a task leaves its stack, when it waits or is queued
+ * already, and just after it has come back. */
+struct cosy_probe {
+    void (*parks)(struct cosy_probe *probe, struct cosy_task *task);
+    void (*resumes)(struct cosy_probe *probe, struct cosy_task *task);
+};
 
 struct cosy_loop {
     /* the ready queue and what each switch touches: one cache line */
@@ -91,6 +99,9 @@ struct cosy_loop {
     atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
     struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
     void *executors;             /* the floor of io's: this loop's own pools of threads */
+
+    struct cosy_probe *probe;   /* NULL in all loops but those of the test kit; set before the first task is made */
+    struct cosy_idler *idlers;  /* tasks that wait until all others do (flow/blocked.c) */
 };
 
 /* How each kind of node runs; the floor of tasks fills in its kinds. The node is off the queue already. */
@@ -104,6 +115,8 @@ struct cosy_loop_hooks {
     void (*discard)(struct cosy_loop *, struct cosy_node_ *); /* a queued node of the task floor at closing */
     void (*idle)(struct cosy_loop *loop);                 /* about to block: give memory back */
     void (*deadlock)(struct cosy_loop *loop);             /* nothing can ever happen: say who waits for what */
+    /* Nothing is queued and loop->idlers is set: queues one, or tells until when the loop may sleep at most. */
+    cosy_ns (*blocked)(struct cosy_loop *loop, cosy_ns deadline);
 };
 extern struct cosy_loop_hooks cosy_loop_hooks;
 

@@ -358,13 +358,19 @@ static cosy_cold int take_cancel(struct cosy_task *task)
     return -ECANCELED;
 }
 
-/* Calls in the making (capture.h) stay with the task that makes them. A cancel that came before, while the task ran, is still there. */
+/* Calls in the making (capture.h) stay with the task that makes them; the test kit looks on. A cancel that came before, while the task ran, is
+ * still there. */
 static cosy_cold int switch_away_watched(struct cosy_task *me)
 {
     struct cosy_task *making = cosy_thread_.making;
+    struct cosy_probe *probe = me->future.loop->probe;
+    if (unlikely(probe != NULL))
+        probe->parks(probe, me);
     cosy_thread_.making = NULL;
     int told = switch_away_with_all(me);
     cosy_thread_.making = making;
+    if (unlikely(probe != NULL))
+        probe->resumes(probe, me);
     return told ? told : take_cancel(me);
 }
 

@@ -79,7 +79,7 @@ static cosy_cold cosy_task *create_in(struct cosy_task *task, const struct cosy_
     task->future.node.state = STATE_PENDING;
     task->future.node.flags |= (uint16_t)(FLAG_TASK | flags);
     task->future.node.refs = 2;
-    if (loop->debug || cosy_hooks_wanted())
+    if (loop->debug || loop->probe || cosy_hooks_wanted())
         task->future.node.flags |= FLAG_HOOKED;
     if (cosy_thread_.current)
         task->parent = cosy_thread_.current->id;

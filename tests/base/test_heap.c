@@ -37,6 +37,27 @@ START_TEST(each_door_gives_memory_that_free_takes)
 }
 END_TEST
 
+START_TEST(what_is_not_freed_is_counted)
+{
+    long before = cosy_heap_live();
+    void *one = cosy_heap_alloc(10), *two = cosy_heap_zalloc(10), *three = cosy_heap_resize(NULL, 10);
+    void *four = cosy_heap_alloc_aligned(64, 64), *five = cosy_heap_strdup("text");
+    ck_assert_int_eq(cosy_heap_live(), before + 5);
+    three = cosy_heap_resize(three, 1000);
+    cosy_heap_fail_nth(1, false);
+    ck_assert_ptr_null(cosy_heap_alloc(10));
+    cosy_heap_fail_nth(0, false);
+    cosy_heap_free(NULL);
+    ck_assert_int_eq(cosy_heap_live(), before + 5);
+    cosy_heap_free(one);
+    cosy_heap_free(two);
+    cosy_heap_free(three);
+    cosy_heap_free(four);
+    cosy_heap_free(five);
+    ck_assert_int_eq(cosy_heap_live(), before);
+}
+END_TEST
+
 START_TEST(resize_to_nothing_still_owns_memory)
 {
     void *memory = cosy_heap_resize(cosy_heap_alloc(10), 0); /* realloc(p, 0) frees and answers NULL, like a failure */
@@ -169,6 +190,7 @@ int main(void)
     Suite *suite = suite_create("heap");
     TCase *tcase = tcase_create("heap");
     tcase_add_test(tcase, each_door_gives_memory_that_free_takes);
+    tcase_add_test(tcase, what_is_not_freed_is_counted);
     tcase_add_test(tcase, resize_to_nothing_still_owns_memory);
     tcase_add_test(tcase, map_gives_zeroed_pages);
     tcase_add_test(tcase, the_nth_fails_and_only_that);

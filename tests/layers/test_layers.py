@@ -33,7 +33,8 @@ HEADERS = {
     "semaphore.h": "sync",
     "agen.h": "flow", "as_completed.h": "flow", "capacity.h": "flow", "gather.h": "flow", "group.h": "flow",
     "pool.h": "flow", "race.h": "flow", "rate.h": "flow", "retry.h": "flow", "runner.h": "flow", "scope.h": "flow",
-    "shield.h": "flow", "sleep.h": "flow", "timeout.h": "flow", "wait.h": "flow", "with.h": "flow",
+    "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow", "wait.h": "flow",
+    "with.h": "flow",
     "executor.h": "io", "threadsafe.h": "io", "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
