@@ -1,6 +1,7 @@
 /* hooks.c - telling ASan, LSan, TSan and valgrind of switches and stacks. */
 #include "hooks.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,9 @@ struct registered {
     size_t count;
     unsigned ids[];
 };
-static __thread struct registered *registered;
+/* Of all threads: the unwinder's stack is the process's, and may be unmapped by another thread than mapped it. */
+static struct registered *registered;
+static pthread_mutex_t registered_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static cosy_cold void tell_valgrind(char *low, size_t bytes, size_t each)
 {
@@ -103,10 +106,13 @@ static cosy_cold void tell_valgrind(char *low, size_t bytes, size_t each)
     struct registered *list = cosy_heap_alloc(sizeof *list + count * sizeof list->ids[0]);
     if (!list)
         return;
-    *list = (struct registered){.next = registered, .low = low, .count = count};
+    *list = (struct registered){.low = low, .count = count};
     for (size_t i = 0; i < count; i++)
         list->ids[i] = VALGRIND_STACK_REGISTER(low + i * each, low + (i + 1) * each - 1);
+    pthread_mutex_lock(&registered_lock);
+    list->next = registered;
     registered = list;
+    pthread_mutex_unlock(&registered_lock);
 }
 
 void cosy_hook_memory_mapped(void *low, size_t bytes)
@@ -131,14 +137,17 @@ void cosy_hook_stacks_mapped(char *low, size_t bytes, size_t each)
 void cosy_hook_stacks_unmapped(char *low, size_t bytes)
 {
     cosy_hook_memory_unmapped(low, bytes);
-    for (struct registered **place = &registered; *place; place = &(*place)->next) {
-        struct registered *list = *place;
-        if (list->low != low)
-            continue;
-        for (size_t i = 0; i < list->count; i++)
-            VALGRIND_STACK_DEREGISTER(list->ids[i]);
-        *place = list->next;
-        cosy_heap_free(list);
+    if (!RUNNING_ON_VALGRIND)
         return;
-    }
+    pthread_mutex_lock(&registered_lock);
+    struct registered **place = &registered, *list;
+    while (*place && (*place)->low != low)
+        place = &(*place)->next;
+    list = *place;
+    if (list)
+        *place = list->next;
+    pthread_mutex_unlock(&registered_lock);
+    for (size_t i = 0; list && i < list->count; i++)
+        VALGRIND_STACK_DEREGISTER(list->ids[i]);
+    cosy_heap_free(list);
 }
