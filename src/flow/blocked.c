@@ -51,9 +51,9 @@ static const struct cosy_wait_kind idler_kind = {
 /* Every turn that ran something begins the cushion anew. */
 static bool is_over(struct cosy_idler *idler, struct cosy_loop *loop)
 {
-    if (idler->turns == loop->turns + 1)
+    if (idler->turns == cosy_loop_turns(loop) + 1)
         return loop->now - idler->since >= idler->cushion;
-    idler->turns = loop->turns + 1;
+    idler->turns = cosy_loop_turns(loop) + 1;
     idler->since = loop->now;
     return false;
 }

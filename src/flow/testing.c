@@ -208,7 +208,7 @@ static int run_on(struct test_run *run, cosy_runner *runner, cosy_coro *coro)
     cosy_ns begun = cosy_loop_time(loop);
     int result = cosy_runner_run_(runner, coro);
     run->report.time = cosy_loop_time(loop) - begun;
-    run->report.turns = loop->turns;
+    run->report.turns = cosy_loop_turns(loop);
     return result;
 }
 

@@ -508,7 +508,7 @@ void cosy_loop_set_slow_callback_duration(cosy_loop *loop, cosy_ns duration) { l
 void cosy_loop_get_stats(const cosy_loop *loop, struct cosy_loop_stats *ret_stats)
 {
     *ret_stats = (struct cosy_loop_stats){
-        .turns = loop->turns_granted - loop->skip,
+        .turns = cosy_loop_turns(loop),
         .waits = loop->waits,
         .timers = loop->timers ? cosy_timers_count(loop->timers) : 0,
         .watchers = cosy_watchers_count(loop),

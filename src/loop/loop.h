@@ -150,6 +150,8 @@ static inline struct cosy_node_ *cosy_ready_take(struct cosy_loop *loop)
     return node;
 }
 
+static inline uint64_t cosy_loop_turns(const struct cosy_loop *loop) { return loop->turns_granted - loop->skip; }
+
 static inline void cosy_loop_grant_turns(struct cosy_loop *loop, uint32_t skip)
 {
     loop->turns_granted += (uint64_t)skip - loop->skip;

@@ -83,7 +83,7 @@ cosy_async static int merchant(void *state, int index)
 
 static void queue_at_rest(const int_queue *queue)
 {
-    struct cosy_queue_stats stats;
+    struct cosy_queue_statistics stats;
     cosy_queue_statistics(queue, &stats);
     cosy_test_expect(stats.size == 0 || stats.getters == 0);
     cosy_test_expect(stats.putters == 0 || (stats.maxsize > 0 && stats.size == (size_t)stats.maxsize) ||
@@ -207,7 +207,7 @@ cosy_async static int chooser(void *state, int index)
 static void select_at_rest(void *state)
 {
     struct market *market = state;
-    struct cosy_queue_stats one, two;
+    struct cosy_queue_statistics one, two;
     cosy_queue_statistics(&market->queue, &one);
     cosy_queue_statistics(&market->other, &two);
     cosy_test_expect(one.size == 0 || one.getters == 0);
