@@ -14,6 +14,19 @@ int main(int argc, char **argv)
         {"timer_fire", cosy_timer_fire_row},
         {"wake_asleep", cosy_wake_asleep_row},
         {"wake_busy", cosy_wake_busy_row},
+        {"handover", cosy_handover_row},
+        {"queue1024", cosy_queue_row},
+        {"generator", cosy_generator_row},
+        {"gather1000", cosy_gather_row},
+        {"group1000", cosy_group_row},
+        {"lock", cosy_lock_row},
+        {"semaphore", cosy_semaphore_row},
+        {"event", cosy_event_row},
+        {"lock1000", cosy_lock_thousand_row},
+        {"semaphore1000", cosy_semaphore_thousand_row},
+        {"event1000", cosy_event_thousand_row},
+        {"job", cosy_job_row},
+        {"threadsafe4", cosy_threadsafe_row},
     };
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }

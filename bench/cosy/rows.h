@@ -15,3 +15,7 @@ bench_row cosy_switch_row, cosy_spawn_row, cosy_skynet_row;
 bench_row cosy_memory_row, cosy_memory_tiny_row, cosy_memory_sleep_row;
 bench_row cosy_timer_cancel_row, cosy_timer_fire_row;
 bench_row cosy_wake_asleep_row, cosy_wake_busy_row;
+bench_row cosy_handover_row, cosy_queue_row, cosy_generator_row;
+bench_row cosy_gather_row, cosy_group_row, cosy_lock_row, cosy_semaphore_row, cosy_event_row;
+bench_row cosy_lock_thousand_row, cosy_semaphore_thousand_row, cosy_event_thousand_row;
+bench_row cosy_job_row, cosy_threadsafe_row;

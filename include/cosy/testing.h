@@ -33,6 +33,13 @@ extern "C" {
 /* A cancel_delay: the cancel comes when the wait is over, but before its task goes on. */
 enum { COSY_TEST_WHEN_WOKEN = -1 };
 
+/* What a run left behind. */
+struct cosy_test_balance_ {
+    long allocations; /* of the library: futures, groups and the like; its pools grow in first runs */
+    long tasks;       /* tasks and coroutines whose handles were not dropped */
+    long descriptors;
+};
+
 /* What a run came to, besides its result. */
 struct cosy_test_report {
     uint64_t waits;    /* that began, of the tasks that count: cancel_at may be 1 to this */
@@ -41,11 +48,7 @@ struct cosy_test_report {
     bool cancelled;    /* a cancel was injected */
     unsigned failures; /* cosy_test_expect and checkpoints that did not hold, waits beyond the limit */
     unsigned unheard;  /* errors that nobody waited for: calls of the exception handler */
-    struct cosy_test_balance_ {
-        long allocations; /* of the library: futures, groups and the like; its pools grow in first runs */
-        long tasks;       /* tasks and coroutines whose handles were not dropped */
-        long descriptors;
-    } left; /* what there is more after the run than before it */
+    struct cosy_test_balance_ left; /* what there is more after the run than before it */
 };
 
 /* How to run. Every default is zero. Inside an exploration, seed, shuffle and cancel are the exploration's where they
