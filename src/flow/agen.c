@@ -108,7 +108,7 @@ static _Noreturn void body_ends(struct cosy_agen *gen, int64_t result)
         cosy_agen_leave_stack(gen);
     if (gen->dropped)
         cosy_agen_unref(gen);
-    cosy_switch_with(&dead, outer_sp, outcome);
+    cosy_switch_with_int(&dead, outer_sp, outcome);
     __builtin_unreachable();
 }
 
@@ -154,7 +154,7 @@ static cosy_cold int step_watched(struct cosy_agen *gen, struct cosy_task *me, i
     if (first)
         cosy_switch_start(&gen->inner.outer_sp, cosy_stack_top(gen->inner.stack, gen->inner.stack_class), body, gen);
     else
-        cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, thrown);
+        cosy_switch_with_int(&gen->inner.outer_sp, gen->inner.sp, thrown);
     view->inner = NULL;
     cosy_view_arrived(view);
     if (gen->state == AGEN_CLOSED)
@@ -200,7 +200,7 @@ static inline int step(struct cosy_agen *gen, struct cosy_task *me, int thrown, 
     enter(gen, me, item, type);
     if (unlikely(gen->watched))
         return step_watched(gen, me, thrown, false);
-    return cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, thrown);
+    return cosy_switch_with_int(&gen->inner.outer_sp, gen->inner.sp, thrown);
 }
 
 /* What forbids a step: 0, or the error. */
@@ -237,7 +237,7 @@ int cosy_anext_(cosy_agen *gen, void *item, uint32_t type)
     if (unlikely(!gen || !me) || unlikely(!gen->plain) || unlikely(gen->inner.loop != me->future.loop))
         return next_unusually(gen, me, item, type, "cosy_anext");
     enter(gen, me, item, type);
-    return cosy_switch_with(&gen->inner.outer_sp, gen->inner.sp, 0);
+    return cosy_switch_with_int(&gen->inner.outer_sp, gen->inner.sp, 0);
 }
 
 enum { TYPE_POINTER = sizeof(void *) * 32 + 16, TYPE_TEXT = TYPE_POINTER };
@@ -325,7 +325,7 @@ static cosy_cold int emit_watched(struct cosy_agen *gen)
     leave(gen);
     gen->outcome = 0;
     cosy_view_leave(&gen->inner.view, gen->outer_view, false);
-    int thrown = cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
+    int thrown = cosy_switch_with_int(&gen->inner.sp, gen->inner.outer_sp, 0);
     cosy_view_arrived(&gen->inner.view);
     return thrown;
 }
@@ -363,7 +363,7 @@ int cosy_emit_(struct cosy_emitting_ *emitting)
         return emit_watched(gen);
     leave(gen);
     gen->plain = true;
-    return cosy_switch_with(&gen->inner.sp, gen->inner.outer_sp, 0);
+    return cosy_switch_with_int(&gen->inner.sp, gen->inner.outer_sp, 0);
 }
 
 /* ---- types that do not fit ---- */

@@ -19,7 +19,8 @@
 /* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 /* What arch/yield_*.S knows of these structs. */
 _Static_assert(offsetof(struct cosy_thread, current) == 0, "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 && offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16,
+_Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 && offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
+                   offsetof(struct cosy_task, future.result) == 40,
                "known to yield_*.S");
 _Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 && offsetof(struct cosy_loop, stop) == 16 &&
                    offsetof(struct cosy_loop, skip) == 52,
@@ -182,7 +183,7 @@ static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t 
             loop->head++;
             cosy_stack_give(stack, stack_class);
             cosy_thread_.current = task_of(node);
-            cosy_switch_jump(task_of(node)->future.sp);
+            cosy_switch_jump(task_of(node)->future.sp, task_of(node)->future.result);
         }
         if (node->kind == COSY_NODE_TASK_NEW && task_of(node)->stack_class == stack_class &&
             !(node->flags & (FLAG_MUST_CANCEL | FLAG_HOOKED))) {
@@ -195,7 +196,7 @@ static struct cosy_task *successor(struct cosy_loop *loop, char *stack, uint8_t 
             continue;
         cosy_stack_give(stack, stack_class);
         cosy_thread_.current = NULL;
-        cosy_switch_jump(loop->marker.sp);
+        cosy_switch_jump(loop->marker.sp, 0);
     }
 }
 
@@ -220,7 +221,7 @@ static cosy_cold void leave_hooked(struct cosy_loop *loop, struct cosy_task *me,
     cosy_thread_.current = to;
     cosy_hook_leave(me, to, true);
     cosy_stack_give(stack, stack_class);
-    cosy_switch_jump(eager ? eager->sp : loop->marker.sp);
+    cosy_switch_jump(eager ? eager->sp : loop->marker.sp, 0);
 }
 
 /* A task that has a handle and ended well, with nobody waiting: the usual end. */
@@ -292,15 +293,16 @@ __attribute__((hot)) static void *task_main(void *arg)
 
 /* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. What needs more than a few
  * words of stack (mapping new stacks, ending tasks that cannot begin) is left to the loop: this stack may be a tiny one. */
-static __attribute__((noinline)) int switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
+static __attribute__((noinline)) int64_t switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
 {
     for (;;) {
         struct cosy_node_ *node = cosy_ready_head(loop);
         if (node->kind == COSY_NODE_TASK) {
+            struct cosy_task *task = task_of(node);
             loop->head++;
-            cosy_thread_.current = task_of(node);
+            cosy_thread_.current = task;
             /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
-            return task_of(node) == me ? 0 : cosy_switch(&me->future.sp, task_of(node)->future.sp);
+            return task == me ? me->future.result : cosy_switch_with(&me->future.sp, task->future.sp, task->future.result);
         }
         if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
@@ -315,19 +317,21 @@ static __attribute__((noinline)) int switch_away_slowly(struct cosy_task *me, st
     }
 }
 
-/* Returns what the one who lets the task go on tells: 0, or -ECANCELED for a cancel that came while it was queued. */
-static inline int switch_away(struct cosy_task *me)
+/* Whoever lets a task go on hands it the result of its wait, or -ECANCELED for a cancel that came while it was queued. So the switch is the last that
+ * happens here, and there is no frame of ours to come back to: a return after a switch is mispredicted. */
+static inline int64_t switch_away(struct cosy_task *me)
 {
     struct cosy_loop *loop = cosy_thread_.loop; /* not by way of the task: each switch would wait for the one before */
     struct cosy_node_ *node = *loop->head;
     if (unlikely(node->kind != COSY_NODE_TASK))
         return switch_away_slowly(me, loop);
+    struct cosy_task *task = task_of(node);
     loop->head++;
-    cosy_thread_.current = task_of(node);
-    return cosy_switch(&me->future.sp, task_of(node)->future.sp);
+    cosy_thread_.current = task;
+    return cosy_switch_with(&me->future.sp, task->future.sp, task->future.result);
 }
 
-static cosy_cold int switch_away_with_all(struct cosy_task *me)
+static cosy_cold int64_t switch_away_with_all(struct cosy_task *me)
 {
     struct eager *eager = me->future.node.flags & FLAG_EAGER ? eager_now : NULL;
     bool hooked = me->future.node.flags & FLAG_HOOKED;
@@ -341,37 +345,39 @@ static cosy_cold int switch_away_with_all(struct cosy_task *me)
     cosy_thread_.current = to;
     if (hooked)
         cosy_hook_leave(me, to, false);
-    int told = cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
+    int64_t value = cosy_switch(&me->future.sp, eager ? eager->sp : me->future.loop->marker.sp);
     if (hooked)
         cosy_hook_arrived(me);
-    return told;
+    return value;
 }
 
-/* Whether a cancel is to be delivered to a task that goes on: -ECANCELED once, or 0. */
-static cosy_cold int take_cancel(struct cosy_task *task)
+/* Whether a cancel is to be delivered to a task that goes on: true once. */
+static cosy_cold bool take_cancel(struct cosy_task *task)
 {
     if (!(task->future.node.flags & FLAG_MUST_CANCEL))
-        return 0;
+        return false;
     task->future.node.flags &= (uint16_t)~FLAG_MUST_CANCEL;
     if (task->scope)
         cosy_cancel_hooks.delivered(task);
-    return -ECANCELED;
+    return true;
 }
+
+static cosy_cold int64_t value_for(struct cosy_task *task) { return take_cancel(task) ? -ECANCELED : task->future.result; }
 
 /* Calls in the making (capture.h) stay with the task that makes them; the test kit looks on. A cancel that came before, while the task ran, is
  * still there. */
-static cosy_cold int switch_away_watched(struct cosy_task *me)
+static cosy_cold int64_t switch_away_watched(struct cosy_task *me)
 {
     struct cosy_task *making = cosy_thread_.making;
     struct cosy_probe *probe = me->future.loop->probe;
     if (unlikely(probe != NULL))
         probe->parks(probe, me);
     cosy_thread_.making = NULL;
-    int told = switch_away_with_all(me);
+    int64_t value = switch_away_with_all(me);
     cosy_thread_.making = making;
     if (unlikely(probe != NULL))
         probe->resumes(probe, me);
-    return told ? told : take_cancel(me);
+    return take_cancel(me) ? -ECANCELED : value;
 }
 
 /* A cancel that came while the task ran meets its next wait here. */
@@ -386,29 +392,27 @@ static cosy_cold void cancel_this_wait(struct cosy_task *me, struct cosy_wait *w
         cosy_cancel_hooks.delivered(me);
 }
 
+static cosy_cold int64_t park_unusually(struct cosy_task *me, struct cosy_wait *wait)
+{
+    if (me->future.node.flags & FLAG_MUST_CANCEL)
+        cancel_this_wait(me, wait);
+    return switch_away_watched(me);
+}
+
 int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait)
 {
-    int told;
     me->wait = wait;
     me->since = me->future.loop->since;
-    if (likely(!(me->future.node.flags & FLAGS_SLOW_PARK)) && likely(!cosy_thread_.making))
-        told = switch_away(me);
-    else {
-        if (me->future.node.flags & FLAG_MUST_CANCEL)
-            cancel_this_wait(me, wait);
-        told = switch_away_watched(me);
-    }
-    return unlikely(told) ? told : me->future.result;
+    if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK) || unlikely(cosy_thread_.making != NULL))
+        return park_unusually(me, wait);
+    return switch_away(me);
 }
 
 int64_t cosy_park_queued(struct cosy_task *me)
 {
-    int told;
     if (unlikely(me->future.node.flags & FLAGS_SLOW_PARK) || unlikely(cosy_thread_.making != NULL))
-        told = switch_away_watched(me);
-    else
-        told = switch_away(me);
-    return unlikely(told) ? told : me->future.result;
+        return switch_away_watched(me);
+    return switch_away(me);
 }
 
 /* cosy_yield in assembly (arch/yield_*.S) takes the plain case; all others come here. */
@@ -468,7 +472,7 @@ static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task,
     if (fresh)
         cosy_switch_start(&loop->marker.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
     else
-        cosy_switch_with(&loop->marker.sp, task->future.sp, take_cancel(task));
+        cosy_switch_with(&loop->marker.sp, task->future.sp, value_for(task));
     cosy_hook_arrived(NULL);
     if (start && loop->debug) {
         cosy_ns took = cosy_loop_step_clock(loop) - start;
@@ -487,14 +491,14 @@ static cosy_cold void run_hooked(struct cosy_loop *loop, struct cosy_task *task,
 static void run_task(struct cosy_loop *loop, struct cosy_node_ *node)
 {
     cosy_thread_.current = task_of(node);
-    cosy_switch(&loop->marker.sp, task_of(node)->future.sp);
+    cosy_switch_with(&loop->marker.sp, task_of(node)->future.sp, task_of(node)->future.result);
 }
 
 static void run_cancelled_task(struct cosy_loop *loop, struct cosy_node_ *node)
 {
     node->kind = COSY_NODE_TASK;
     cosy_thread_.current = task_of(node);
-    cosy_switch_with(&loop->marker.sp, task_of(node)->future.sp, take_cancel(task_of(node)));
+    cosy_switch_with(&loop->marker.sp, task_of(node)->future.sp, value_for(task_of(node)));
 }
 
 static void run_hooked_task(struct cosy_loop *loop, struct cosy_node_ *node) { run_hooked(loop, task_of(node), false); }

@@ -10,18 +10,22 @@
 #ifndef COSY_SYS_ARCH_SWITCH_H
 #define COSY_SYS_ARCH_SWITCH_H
 
+#include <stdint.h>
+
 /* Saves the running stack to *save and goes on where `load` was saved: there the call returns 0, or (with) the value given. Returns
  * when somebody switches back, with what that one gives. A function that does this last is left by a jump on both sides, so nothing is
  * mispredicted. */
-int cosy_switch(void **save, void *load);
-int cosy_switch_with(void **save, void *load, int value);
+int64_t cosy_switch(void **save, void *load);
+int64_t cosy_switch_with(void **save, void *load, int64_t value);
+/* The same for those who hand over an int: a conversion would come after the switch, and need a frame. */
+int cosy_switch_with_int(void **save, void *load, int64_t value) __asm__("cosy_switch_with");
 
 /* Saves the running stack to *save and calls entry(arg) on a new stack that ends at `top` (16-byte aligned, exclusive). When entry
  * returns, goes on where its result was saved; that stack must be the one that called cosy_switch_start. Result as cosy_switch. */
-int cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
+int64_t cosy_switch_start(void **save, void *top, void *(*entry)(void *arg), void *arg);
 
-/* Goes on where `load` was saved, where the call returns 0; the running stack is never resumed. */
-_Noreturn void cosy_switch_jump(void *load);
+/* Goes on where `load` was saved, where the call returns `value`; the running stack is never resumed. */
+_Noreturn void cosy_switch_jump(void *load, int64_t value);
 
 /* Calls fn(arg) on the stack that ends at `top`, and returns to the running one. fn must not switch. */
 void cosy_switch_hop(void (*fn)(void *arg), void *arg, void *top);

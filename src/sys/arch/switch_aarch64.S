@@ -85,7 +85,7 @@
 	save_registers
 	mov	x9, sp
 	str	x9, [x0]
-	mov	w0, \told
+	mov	x0, \told
 	mov	sp, x1			/* the same layout on the other stack: what the unwinder knows stays true */
 	load_registers
 	ret
@@ -94,15 +94,15 @@
 	function cosy_switch
 	.cfi_startproc
 	hint	#34			/* bti c */
-	switch	wzr
+	switch	xzr
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-/* The same, and w2 becomes the result of the call that goes on there. */
+/* The same, and x2 becomes the result of the call that goes on there. */
 	function cosy_switch_with
 	.cfi_startproc
 	hint	#34
-	switch	w2
+	switch	x2
 	.cfi_endproc
 	.size	cosy_switch_with, .-cosy_switch_with
 
@@ -110,9 +110,10 @@
 	.cfi_startproc
 	hint	#34
 	mov	sp, x0
+	mov	x9, x1
 	saved_at_sp
 	load_registers
-	mov	w0, wzr
+	mov	x0, x9
 	ret
 	.cfi_endproc
 	.size	cosy_switch_jump, .-cosy_switch_jump
@@ -137,7 +138,7 @@
 	mov	sp, x0
 	saved_at_sp
 	load_registers
-	mov	w0, wzr
+	mov	x0, xzr
 	ret
 	.cfi_endproc
 	.size	cosy_switch_start, .-cosy_switch_start

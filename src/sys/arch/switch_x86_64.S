@@ -70,11 +70,11 @@
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-/* The same, and edx becomes the result of the call that goes on there: who leaves by it in his last act needs no frame to come back to. */
+/* The same, and rdx becomes the result of the call that goes on there: who leaves by it in his last act needs no frame to come back to. */
 	function cosy_switch_with
 	.cfi_startproc
 	endbr64
-	movl	%edx, %eax
+	movq	%rdx, %rax
 	switch
 	.cfi_endproc
 	.size	cosy_switch_with, .-cosy_switch_with
@@ -92,7 +92,7 @@
 	.cfi_offset r14, -48
 	.cfi_offset r15, -56
 	load_registers
-	xorl	%eax, %eax
+	movq	%rsi, %rax
 	movq	48(%rsp), %rcx
 	leaq	56(%rsp), %rsp
 	popped_to_rcx

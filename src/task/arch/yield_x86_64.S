@@ -11,6 +11,7 @@
 	.equ	NODE_KIND, 8
 	.equ	NODE_FLAGS, 10
 	.equ	TASK_SP, 16
+	.equ	TASK_RESULT, 40
 	.equ	LOOP_HEAD, 0
 	.equ	LOOP_TAIL, 8
 	.equ	LOOP_STOP, 16
@@ -35,6 +36,7 @@ cosy_yield:
 	cmpq	$0, %fs:THREAD_MAKING(%rax)	/* calls in the making must be taken along */
 	jne	cosy_yield_slowly
 	movq	%fs:THREAD_LOOP(%rax), %rsi	/* not by way of the task: each switch would wait for the one before */
+	movq	$0, TASK_RESULT(%rdi)
 	movq	LOOP_TAIL(%rsi), %rcx
 	movq	LOOP_HEAD(%rsi), %r9
 	movq	%rdi, (%rcx)
@@ -51,7 +53,7 @@ take_rdx:
 	movq	%r9, LOOP_HEAD(%rsi)
 	movq	%rdx, %fs:(%rax)
 
-	/* the frame of cosy_switch: whoever goes on there is told 0, which is what cosy_yield returns */
+	/* the frame of cosy_switch, which hands the next one the result of its wait */
 	leaq	-48(%rsp), %rsp
 	.cfi_adjust_cfa_offset 48
 	movq	%rbp, 40(%rsp)
@@ -66,7 +68,6 @@ take_rdx:
 	.cfi_rel_offset r14, 8
 	movq	%r15, (%rsp)
 	.cfi_rel_offset r15, 0
-	xorl	%eax, %eax
 	movq	%rsp, TASK_SP(%rdi)
 	movq	TASK_SP(%rdx), %rsp
 	movq	(%rsp), %r15
@@ -75,6 +76,7 @@ take_rdx:
 	movq	24(%rsp), %r12
 	movq	32(%rsp), %rbx
 	movq	40(%rsp), %rbp
+	movq	TASK_RESULT(%rdx), %rax
 	movq	48(%rsp), %rcx
 	leaq	56(%rsp), %rsp
 	.cfi_def_cfa rsp, 0
@@ -90,6 +92,7 @@ take_rdx:
 /* The head is not a task that goes on. When it is the marker and the kernel need not be asked yet, the next turn begins
  * here (cosy_loop_next_turn); all else is for C, which finds the running task queued. */
 	.cfi_restore_state
+	.p2align 5
 turn_ends:
 	cmpb	$KIND_MARKER, NODE_KIND(%rdx)
 	jne	cosy_yield_queued
