@@ -132,6 +132,19 @@ static void child_done(struct cosy_observer *observer)
     }
 }
 
+/* A success that completes nothing. */
+static bool take_note(struct cosy_observer *observer)
+{
+    struct child *child = container_of(observer, struct child, observer);
+    struct gathering *gathering = child->of;
+    if (gathering->first_error || gathering->pending == 1)
+        return false;
+    gathering->pending--;
+    gathering->pending_ours -= child->ours;
+    note_outcome(gathering, child);
+    return true;
+}
+
 /* The same coroutine given before in this call stands for the same child. */
 static struct cosy_future *earlier_child(struct gathering *gathering, const struct cosy_awaited_list *list,
                                          size_t index)
@@ -167,6 +180,7 @@ static void begin_child(struct gathering *gathering, const struct cosy_awaited_l
     *child = (struct child){.of = gathering, .ours = cosy_awaited_at(list, index).kind == COSY_AWAITED_CORO};
     child->observer.task = gathering->task;
     child->observer.notify = child_done;
+    child->observer.take_note = take_note;
     child->future = child_future(gathering, list, index, &error);
     if (!child->future || error) {
         child->outcome = error;

@@ -52,6 +52,17 @@ struct cosy_task_group {
     size_t running, failure_count;
     int cancelling; /* the owner's delivered cancels as the group was opened */
     bool closing, closed, aborting, parent_cancelled, waiting;
+    struct batch *batches;  /* the memory of all members: a call of the allocator for each would be the dearest part of
+                               adding one */
+    struct cosy_link spare; /* members of those that hold no task */
+};
+
+enum { FIRST_BATCH = 4, LAST_BATCH = 64 };
+
+struct batch {
+    struct batch *next;
+    size_t count;
+    struct member members[];
 };
 
 static struct cosy_task_group *group_of(struct cosy_wait *wait)
@@ -114,6 +125,7 @@ cosy_task_group *cosy_task_group_open(void)
     group->cancelling = me->cancels - (me->future.node.flags & FLAG_MUST_CANCEL ? 1 : 0);
     group->scope = me->scope;
     cosy_list_init(&group->members);
+    cosy_list_init(&group->spare);
     group->last_failure = &group->failures;
     return group;
 }
@@ -154,11 +166,37 @@ static void stop_body(struct cosy_task_group *group)
     }
 }
 
+static bool add_batch(struct cosy_task_group *group)
+{
+    size_t count = !group->batches                      ? FIRST_BATCH
+                   : group->batches->count < LAST_BATCH ? 2 * group->batches->count
+                                                        : LAST_BATCH;
+    struct batch *batch = cosy_heap_alloc(sizeof *batch + count * sizeof batch->members[0]);
+    if (!batch)
+        return false;
+    *batch = (struct batch){.next = group->batches, .count = count};
+    group->batches = batch;
+    for (size_t i = 0; i < count; i++)
+        cosy_list_append(&group->spare, &batch->members[i].link);
+    return true;
+}
+
+/* On no list, and empty. */
+static struct member *new_member(struct cosy_task_group *group)
+{
+    if (cosy_list_empty(&group->spare) && !add_batch(group))
+        return NULL;
+    struct member *member = container_of(group->spare.next, struct member, link);
+    cosy_list_remove(&member->link);
+    *member = (struct member){.group = group};
+    return member;
+}
+
 static void drop_member(struct member *member)
 {
     cosy_list_remove(&member->link);
     cosy_task_drop(member->task);
-    cosy_heap_free(member);
+    cosy_list_append(&member->group->spare, &member->link);
 }
 
 static void wake_starter(struct starting *starting)
@@ -198,6 +236,15 @@ static void member_done(struct cosy_observer *observer)
     }
 }
 
+static bool take_note(struct cosy_observer *observer)
+{
+    struct member *member = container_of(observer, struct member, observer);
+    if (member->forgotten || member->starting || member->group->running == 1)
+        return false;
+    member->group->running--;
+    return true;
+}
+
 static cosy_task *refuse(struct cosy_task_group *group, cosy_coro *coro, int error, const char *why)
 {
     cosy_coro_close(coro);
@@ -217,7 +264,7 @@ static struct member *add(struct cosy_task_group *group, cosy_coro *coro, const 
         refuse(group, coro, -COSY_EINVALIDSTATE, "is finished");
     else if (group->aborting)
         refuse(group, coro, -COSY_EINVALIDSTATE, "is shutting down");
-    else if (!(member = cosy_heap_zalloc(sizeof *member))) {
+    else if (!(member = new_member(group))) {
         note_unmade(group, -ENOMEM);
         refuse(group, coro, -ENOMEM, NULL);
     }
@@ -226,13 +273,13 @@ static struct member *add(struct cosy_task_group *group, cosy_coro *coro, const 
     struct cosy_task *task = cosy_task_from_(coro, options);
     if (!task) {
         note_unmade(group, cosy_creation_error());
-        cosy_heap_free(member);
+        cosy_list_append(&group->spare, &member->link);
         return NULL;
     }
-    member->group = group;
     member->task = task;
     member->observer.task = group->owner;
     member->observer.notify = member_done;
+    member->observer.take_note = take_note;
     cosy_list_append(&group->members, &member->link);
     group->running++;
     if (cosy_task_done(task))
@@ -406,6 +453,11 @@ static void free_group(struct cosy_task_group *group)
 {
     while (!cosy_list_empty(&group->members))
         drop_member(first_member(group));
+    while (group->batches) {
+        struct batch *batch = group->batches;
+        group->batches = batch->next;
+        cosy_heap_free(batch);
+    }
     cosy_task_drop(group->owner);
     cosy_heap_free(group);
 }

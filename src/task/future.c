@@ -52,7 +52,9 @@ void cosy_unobserve(struct cosy_observer *observer)
 static void tell(struct cosy_loop *loop, struct cosy_observer *observer)
 {
     observer->next = NULL;
-    if (observer->notify)
+    if (observer->take_note && observer->future->node.state == STATE_RESULT && observer->take_note(observer))
+        observer->future = NULL;
+    else if (observer->notify)
         cosy_ready_append(loop, &observer->node);
     else {
         observer->future = NULL;

@@ -224,15 +224,16 @@ static cosy_cold void leave_hooked(struct cosy_loop *loop, struct cosy_task *me,
     cosy_switch_jump(eager ? eager->sp : loop->marker.sp, 0);
 }
 
-/* A task that has a handle and ended well, with nobody waiting: the usual end. */
+/* A task that has a handle and ended well: the usual end. Those who wait are told, which frees nothing: the handle stays. */
 static inline bool finish_plainly(struct cosy_task *me, int64_t outcome, char *stack, uint64_t head)
 {
-    uintptr_t unusual = (uintptr_t)me->future.callbacks | (uintptr_t)me->future.error | ((uintptr_t)stack & 1) |
-                        (uintptr_t)cosy_thread_.making;
+    uintptr_t unusual = (uintptr_t)me->future.error | ((uintptr_t)stack & 1) | (uintptr_t)cosy_thread_.making;
     if (unlikely(*cosy_head(me) != head) || unlikely(unusual) || unlikely(outcome < 0))
         return false;
     *cosy_head(me) = COSY_HEAD_ENDED;
     me->future.result = outcome;
+    if (me->future.callbacks)
+        cosy_future_finish(&me->future, STATE_RESULT, outcome);
     return true;
 }
 

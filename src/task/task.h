@@ -201,6 +201,9 @@ struct cosy_observer {
     /* NULL: the task itself is queued. Else it is called in a turn, off the list. */
     void (*notify)(struct cosy_observer *observer);
     void (*discard)(struct cosy_observer *observer); /* never called: the loop closed. NULL: nothing to free */
+    /* Asked as the future ends well, on the stack of whoever ends it: true when that was all there is to know, and no turn is needed for
+     * notify. Of a thousand children that end, only the last one matters. NULL: always notify. */
+    bool (*take_note)(struct cosy_observer *observer);
 };
 
 /* A timer of this floor and those above: fired is called in a turn, the timer disarmed. */
