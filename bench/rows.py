@@ -82,7 +82,7 @@ ROWS = {
 SCALED_ROWS = {"skynet"}
 
 # Instruction counts: two sizes per row, whose difference leaves the start of the process out. wake_busy spins: not countable.
-# Not switch2: with turns of two tasks, how often the kernel is asked depends on the time that turns take, so the count does too.
+# Not switch2 and handover: with turns of two tasks, how often the kernel is asked depends on the time that turns take, so the count does too.
 INSTRUCTION_SIZES = {
     "switch1000": (20_000, 120_000),
     "spawn": (10_000, 60_000),
@@ -92,4 +92,14 @@ INSTRUCTION_SIZES = {
     "timer_cancel": (20_000, 120_000),
     "timer_fire": (20_000, 120_000),
     "wake_asleep": (500, 2_500),
+    "queue1024": (20_000, 120_000),
+    "generator": (20_000, 120_000),
+    "gather1000": (10_000, 60_000),
+    "group1000": (10_000, 60_000),
+    "lock": (20_000, 120_000),
+    "semaphore": (20_000, 120_000),
+    "event": (20_000, 120_000),
+    "lock1000": (10_000, 60_000),
+    "semaphore1000": (10_000, 60_000),
+    "event1000": (10_000, 60_000),
 }
