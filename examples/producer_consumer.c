@@ -4,7 +4,7 @@
  *
  * Each producer puts a few items, sleeping before each; each consumer sleeps, then gets one. The random numbers are those of
  * Python's random.seed(444). The program takes 40 seconds, or FACTOR times less; on the simulated clock it takes
- * none, and its output is the same every time: that of the Python program on such a clock.
+ * none, and its output is the same every time: that of the Python program, whose loop waits in whole milliseconds and wakes one late.
  */
 #include <cosy.h>
 #include <getopt.h>
@@ -19,6 +19,8 @@ struct item {
     cosy_ns added;
 };
 typedef COSY_QUEUE(struct item) item_queue;
+
+#define PYTHON_IS_LATE 0.001 /* seconds a sleep: it decides who is first of two that wake in the same second */
 
 static struct mt19937 dice;
 static double speed = 1;
@@ -40,7 +42,7 @@ cosy_async static int randsleep(const char *caller, int name)
 {
     int seconds = mt_randint(&dice, 0, 10);
     printf("%s %d sleeping for %d seconds.\n", caller, name, seconds);
-    return cosy_sleep(COSY_S(seconds / speed));
+    return cosy_sleep(seconds > 0 ? COSY_S((seconds + PYTHON_IS_LATE) / speed) : 0);
 }
 
 cosy_async static int produce(int name, item_queue *queue)
@@ -147,8 +149,8 @@ int main(int argc, char **argv)
  * Consumer 0 sleeping for 8 seconds.
  * Producer 4 added <...> to queue.
  * Producer 4 sleeping for 2 seconds.
- * Consumer 7 got element <...> in 0.00000 seconds.
- * Consumer 7 sleeping for 5 seconds.
+ * Consumer 3 got element <...> in 0.00000 seconds.
+ * Consumer 3 sleeping for 5 seconds.
  * Producer 2 added <...> to queue.
  * Producer 2 sleeping for 5 seconds.
  * Producer 4 added <...> to queue.
@@ -171,8 +173,8 @@ int main(int argc, char **argv)
  * Producer 4 sleeping for 4 seconds.
  * Consumer 8 got element <...> in 0.00000 seconds.
  * Consumer 8 sleeping for 10 seconds.
- * Consumer 3 got element <...> in 0.00000 seconds.
- * Consumer 3 sleeping for 8 seconds.
+ * Consumer 7 got element <...> in 0.00000 seconds.
+ * Consumer 7 sleeping for 8 seconds.
  * Producer 4 added <...> to queue.
  * Producer 4 sleeping for 10 seconds.
  * Consumer 4 got element <...> in 0.00000 seconds.
@@ -182,11 +184,11 @@ int main(int argc, char **argv)
  * Consumer 5 sleeping for 7 seconds.
  * Producer 0 added <...> to queue.
  * Producer 0 sleeping for 6 seconds.
- * Consumer 2 got element <...> in 0.00000 seconds.
- * Consumer 2 sleeping for 8 seconds.
- * Producer 0 added <...> to queue.
  * Consumer 0 got element <...> in 0.00000 seconds.
- * Consumer 0 sleeping for 3 seconds.
+ * Consumer 0 sleeping for 8 seconds.
+ * Producer 0 added <...> to queue.
+ * Consumer 3 got element <...> in 0.00000 seconds.
+ * Consumer 3 sleeping for 3 seconds.
  * Producer 4 added <...> to queue.
  * Producer 4 sleeping for 6 seconds.
  * Consumer 4 got element <...> in 0.00000 seconds.
@@ -198,7 +200,7 @@ int main(int argc, char **argv)
  * Producer 4 added <...> to queue.
  * Consumer 1 got element <...> in 0.00000 seconds.
  * Consumer 1 sleeping for 10 seconds.
- * Program completed in <time 40> seconds.
+ * Program completed in 40.00700 seconds.
  * Arguments with a real clock: --speed 1000
  * Output with a real clock, in any order:
  * 20 x Producer ... sleeping for ... seconds.
