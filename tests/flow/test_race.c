@@ -44,7 +44,7 @@ TASK_TEST(when_all_fail_it_is_the_first_error) /* test_none_successful */
                      -EIO);
     ck_assert_str_eq(cosy_error_message(-EIO), "as asked");
     ck_assert(winner == 2 && started == 2 && results[0] == -EIO && results[1] == -EPERM);
-    ck_assert_int_eq(cosy_race(cosy_call(fail_later, COSY_MS(2), EIO), cosy_call(fail_later, COSY_MS(1), EPERM)),
+    ck_assert_int_eq(cosy_race(cosy_call(fail_later, COSY_MS(40), EIO), cosy_call(fail_later, COSY_MS(1), EPERM)),
                      -EPERM);
     return 0;
 }
@@ -117,7 +117,7 @@ TASK_TEST(without_a_delay_in_turn) /* test_staggered_race_with_eager_tasks_no_de
 TASK_TEST(all_start_together_by_default)
 {
     cosy_ns before = now();
-    ck_assert_int_eq(cosy_race(cosy_call(give_later, LONG, 1), cosy_call(give_later, COSY_MS(2), 2),
+    ck_assert_int_eq(cosy_race(cosy_call(give_later, LONG, 1), cosy_call(give_later, COSY_S(2), 2),
                                cosy_call(give_later, COSY_MS(1), 3), cosy_call(fail_with, EIO)),
                      3);
     if (simulated())

@@ -210,7 +210,7 @@ TASK_TEST(a_cancel_passed_on_meets_the_shield_of_what_is_awaited)
 TASK_TEST(a_group_waits_for_its_childrens_shields)
 {
     cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, shielded_cleanup, COSY_MS(1), 0);
+    cosy_task_group_create_task(group, shielded_cleanup, COSY_MS(50), 0); /* longer than a turn on a slow machine */
     cosy_task_group_create_task(group, fail_later, 1, EIO);
     ck_assert_int_eq(cosy_task_group_wait(group), -EIO);
     said("done 0 then ECANCELED");

@@ -325,7 +325,8 @@ TASK_TEST(a_cancel_in_the_block_exits_with_it)
 {
     struct room room = {"a", 0, 0};
     cosy_scoped(cosy_task) task = cosy_create_task(sleeps_in, &room);
-    cosy_try(cosy_sleep(COSY_MS(1)));
+    while (!*trace) /* until it is in the block */
+        cosy_try(cosy_sleep(COSY_MS(1)));
     cosy_task_cancel(task);
     ck_assert_int_eq(cosy_await(task), -ECANCELED);
     said("+a -a(ECANCELED)");
