@@ -2,7 +2,7 @@
  * growth. */
 #include "loop_test.h"
 
-enum { NODES = 20000, STEPS = 200000 };
+enum { NODES = 20000 };
 
 static struct cosy_node_ nodes[NODES];
 static struct cosy_node_ *model[NODES]; /* what stands on the queue, oldest first, from `first` on */
@@ -53,7 +53,8 @@ static void drift(cosy_loop *loop, size_t top, bool tidy)
 {
     size_t used = 0;
     bool rising = true;
-    for (int step = 0; step < STEPS / 4; step++) {
+    const int steps = under_valgrind() ? 6000 : 12000;
+    for (int step = 0; step < steps; step++) {
         uint64_t what = draw(100);
         if (length == 0)
             rising = true;
@@ -63,7 +64,7 @@ static void drift(cosy_loop *loop, size_t top, bool tidy)
             remove_one(loop);
         else if (tidy && what == 1)
             cosy_ready_tidy(loop);
-        else if (length < top && (rising ? what < 60 : what < 40))
+        else if (length < top && (rising ? what < 90 : what < 10))
             append_one(loop, &used);
         else if (length > 0)
             take_one(loop);
@@ -79,7 +80,7 @@ static void drift(cosy_loop *loop, size_t top, bool tidy)
 
 START_TEST(the_queue_is_first_in_first_out_whatever_its_length)
 {
-    static const size_t tops[] = {1, 2, 3, 100, 1022, 1023, 1024, 1025, 3000, 5000};
+    static const size_t tops[] = {1, 3, 1023, 1024, 1025, 3000};
     for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
         for (int tidy = 0; tidy < 2; tidy++) {
             cosy_loop *loop = new_loop();
