@@ -59,19 +59,6 @@ static void wake(cosy_condition *condition, size_t n)
         cosy_waiter_wake(line->first, 0);
 }
 
-/* Returns with the lock held; `result` is what the wait came to. */
-cosy_async static int take_back(cosy_lock *lock, int result)
-{
-    for (;;) {
-        int taken = cosy_lock_acquire(lock);
-        if (taken >= 0)
-            return result;
-        result = taken;
-        if (taken != -ECANCELED)
-            return result;
-    }
-}
-
 int cosy_condition_wait(cosy_condition *condition)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_condition_wait");
@@ -84,7 +71,7 @@ int cosy_condition_wait(cosy_condition *condition)
         return cosy_home_fail("cosy_condition_wait");
     cosy_lock_release(lock);
     struct cosy_waiter waiter = {.wait.kind = &condition_kind};
-    int result = take_back(lock, (int)cosy_line_wait(line_of(condition), &waiter, me));
+    int result = cosy_lock_take_back(lock, (int)cosy_line_wait(line_of(condition), &waiter, me));
     if (unlikely(result < 0) && waiter.woken)
         wake(condition, 1);
     return result;

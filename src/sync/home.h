@@ -7,6 +7,8 @@
 #ifndef COSY_SYNC_HOME_H
 #define COSY_SYNC_HOME_H
 
+#include <cosy/lock.h>
+
 #include "waiters.h"
 
 /* `home`: the loop of those that use it, NULL when not known. */
@@ -20,6 +22,9 @@ static inline bool cosy_home_is_elsewhere(const struct cosy_loop *home, const st
 
 /* -COSY_EOTHERLOOP; `what` is the name of the call. */
 int cosy_home_fail(const char *what);
+
+/* For a wait that gave the lock up and came to `result`: returns with the lock held, whatever cancels come, and tells of them. */
+cosy_hidden int cosy_lock_take_back(cosy_lock *lock, int result);
 
 /* A public object begins with the two pointers of its line. */
 #define COSY_BEGINS_WITH_LINE(type)                                                                                    \

@@ -47,6 +47,12 @@ static const char *waiter_name(struct cosy_wait *wait)
 static const struct cosy_wait_kind lock_kind = {
     .verb = "waits for", .cancel = cosy_waiter_cancel, .name = waiter_name, .abandon = cosy_waiter_abandon};
 
+static const struct cosy_wait_kind patient_lock_kind = {.verb = "waits for",
+                                                        .cancel = cosy_waiter_cancel,
+                                                        .name = waiter_name,
+                                                        .abandon = cosy_waiter_abandon,
+                                                        .patient = true};
+
 /* ---- taking ---- */
 
 static inline void take(cosy_lock *lock, struct cosy_task *me)
@@ -77,6 +83,24 @@ static __attribute__((noinline)) int acquire_slowly(cosy_lock *lock)
         take(lock, me);
     else if (waiter.woken)
         pass_on(lock);
+    return result;
+}
+
+/* A task that was cancelled when the lock had come to it keeps it: handed on, it might go round among cancelled ones for ever. */
+int cosy_lock_take_back(cosy_lock *lock, int result)
+{
+    struct cosy_task *me = cosy_task_here();
+    while (lock->state_ != FREE) {
+        if (cosy_home_is_elsewhere(lock->loop_, line_of(lock)))
+            return cosy_home_fail("cosy_condition_wait");
+        struct cosy_waiter waiter = {.wait.kind = result == -ECANCELED ? &patient_lock_kind : &lock_kind};
+        int waited = (int)cosy_line_wait(line_of(lock), &waiter, me);
+        if (waited < 0)
+            result = waited;
+        if (waiter.woken)
+            break;
+    }
+    take(lock, me);
     return result;
 }
 

@@ -87,6 +87,8 @@ static struct cosy_error *replace_here(struct cosy_error *error)
     *here = error;
     if (error)
         error->stack = me ? me->id : 0;
+    if (error && !me)
+        cosy_thread_end_watch();
     return error;
 }
 
@@ -236,6 +238,8 @@ void cosy_error_adopt(struct cosy_task *task, struct cosy_error *error)
     cosy_error_drop(*place);
     *place = error;
     error->stack = task ? task->id : 0;
+    if (!task)
+        cosy_thread_end_watch();
 }
 
 void cosy_error_changes_stack(int64_t code)

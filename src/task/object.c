@@ -68,6 +68,12 @@ static void make_key(void) { pthread_key_create(&thread_end, release_thread); }
 /* The main thread runs no key destructors. */
 __attribute__((destructor)) static void release_main_thread(void) { release_thread(NULL); }
 
+void cosy_thread_end_watch(void)
+{
+    pthread_once(&once, make_key);
+    pthread_setspecific(thread_end, &cosy_object_pool); /* any value but NULL */
+}
+
 static struct cosy_task *object_at(struct slab *slab, size_t index)
 {
     return (struct cosy_task *)(void *)((char *)slab + (index + 1) * sizeof(struct cosy_task));
@@ -77,13 +83,12 @@ struct cosy_task *cosy_object_untouched(void)
 {
     struct slab *slab = slabs;
     if (!slab || slab->used == SLAB_OBJECTS) {
-        pthread_once(&once, make_key);
         cosy_overflow_watch();
         slab = cosy_heap_map(SLAB_BYTES);
         if (!slab)
             return NULL;
         cosy_hook_memory_mapped(slab, SLAB_BYTES);
-        pthread_setspecific(thread_end, slab);
+        cosy_thread_end_watch();
         slab->next = slabs;
         slabs = slab;
     }

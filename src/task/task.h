@@ -233,6 +233,7 @@ struct cosy_future *cosy_as_future(int kind, void *what, int *ret_error);
 /* ---- objects (object.c) ---- */
 
 void cosy_task_unref(struct cosy_task *task);
+void cosy_thread_end_watch(void); /* what the thread has here is freed when it ends */
 struct cosy_extra *cosy_extra_of(struct cosy_task *task); /* made when missing; NULL without memory */
 void cosy_extra_trim(struct cosy_task *task);             /* frees it when it tells nothing */
 /* Calls visit for each object of this thread that is not free. */

@@ -227,6 +227,33 @@ TASK_TEST(a_cancel_while_it_wants_the_lock_back_waits_for_the_lock) /* test_wait
     return 0;
 }
 
+cosy_async static int wait_in_a_sticky_scope(int number)
+{
+    int err;
+    COSY_SCOPE (err, .sticky = true, .after = COSY_MS(1))
+        err = wait_and_release(number);
+    return err;
+}
+
+TASK_TEST(in_a_cancelled_sticky_scope_it_waits_for_the_lock) /* and does not spin */
+{
+    begin();
+    cosy_scoped(cosy_task) one = cosy_create_task(wait_in_a_sticky_scope, 1);
+    cosy_scoped(cosy_task) two = cosy_create_task(wait_in_a_sticky_scope, 2);
+    let_all_run(1);
+    ck_assert_int_eq(cosy_condition_acquire(&cond), 0);
+    uint64_t before = turns();
+    ck_assert_int_eq(cosy_sleep(COSY_MS(3)), 0);
+    ck_assert_uint_le(turns() - before, 30);
+    said("");
+    cosy_condition_release(&cond);
+    ck_assert_int_eq(cosy_await(one), 0);
+    ck_assert_int_eq(cosy_await(two), 0);
+    said("1-ECANCELED 2-ECANCELED");
+    ck_assert(!cosy_condition_locked(&cond));
+    return 0;
+}
+
 static void cancel_it(void *task)
 {
     cosy_task_cancel(task);
@@ -446,7 +473,7 @@ END_TEST
 TESTS_MAIN("condition", a_notified_task_goes_on_when_it_has_the_lock, so_many_are_notified, all_are_notified,
            without_the_lock_nothing_is_waited_for_or_notified, what_is_waited_for_is_asked_after_each_notification,
            what_is_true_already_needs_no_lock, a_limit_on_a_wait, a_cancelled_waiter_has_the_lock_again,
-           a_cancel_while_it_wants_the_lock_back_waits_for_the_lock,
+           a_cancel_while_it_wants_the_lock_back_waits_for_the_lock, in_a_cancelled_sticky_scope_it_waits_for_the_lock,
            a_cancel_between_the_notification_and_the_lock_keeps_the_lock, the_reason_of_a_cancel_stays,
            a_notification_passes_on_from_one_that_is_cancelled, one_cancelled_without_a_notification_wakes_nobody,
            a_lock_of_its_own_or_a_given_one, two_conditions_share_a_lock, trying_takes_the_lock,

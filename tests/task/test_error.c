@@ -1,4 +1,7 @@
 /* Errors: messages and places follow a failure outwards, over tasks, and never stick to another one. */
+#include <pthread.h>
+
+#include "../../src/base/heap.h"
 #include "../harness/cosy_test.h"
 
 #define noinline __attribute__((noinline))
@@ -289,6 +292,22 @@ START_TEST(errors_need_no_loop)
 }
 END_TEST
 
+static void *fail_in_a_thread(void *unused)
+{
+    pass_on(1);
+    return unused;
+}
+
+START_TEST(a_thread_without_tasks_takes_its_message_along)
+{
+    long before = cosy_heap_live();
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, fail_in_a_thread, NULL), 0);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(cosy_heap_live(), before);
+}
+END_TEST
+
 /* ---- lack of memory loses the message, never the code ---- */
 
 static int fail_in_a_task(void)
@@ -313,4 +332,4 @@ COSY_TEST_MAIN("error", try_gives_the_value_or_leaves, message_is_of_its_code, l
                an_ignored_message_is_not_told_of_a_deeper_failure, a_new_failure_forgets_the_old_places,
                message_and_places_cross_tasks, each_awaiter_gets_the_message, message_of_a_future_crosses,
                tasks_do_not_see_each_others_errors, a_handled_message_is_not_the_tasks, long_chains_of_tasks_are_told,
-               message_leaves_the_run, errors_need_no_loop, lack_of_memory_loses_only_the_message)
+               message_leaves_the_run, errors_need_no_loop, a_thread_without_tasks_takes_its_message_along, lack_of_memory_loses_only_the_message)
