@@ -62,7 +62,7 @@ TASK_TEST(each_step_of_another_task_begins_the_cushion_anew)
 {
     cosy_scoped(cosy_task) ticker = cosy_create_task(tick, 4, COSY_MS(1));
     cosy_ns begun = now();
-    ck_assert_int_eq(cosy_wait_all_tasks_blocked(COSY_MS(5)), 0);
+    ck_assert_int_eq(cosy_wait_all_tasks_blocked(COSY_MS(simulated() ? 5 : 200)), 0); /* a busy machine is late */
     ck_assert(cosy_task_done(ticker));
     if (simulated())
         ck_assert_int_eq(now() - begun, COSY_MS(9));
