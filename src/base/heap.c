@@ -92,6 +92,8 @@ void cosy_heap_free(void *memory)
     free(memory);
 }
 
+atomic_uint cosy_mappings_ended;
+
 void *cosy_heap_map(size_t size)
 {
     if (must_fail())
@@ -102,6 +104,8 @@ void *cosy_heap_map(size_t size)
 
 void cosy_heap_unmap(void *memory, size_t size)
 {
-    if (memory)
-        munmap(memory, size);
+    if (!memory)
+        return;
+    atomic_fetch_add_explicit(&cosy_mappings_ended, 1, memory_order_release);
+    munmap(memory, size);
 }

@@ -6,6 +6,7 @@
 #ifndef COSY_BASE_HEAP_H
 #define COSY_BASE_HEAP_H
 
+#include <stdatomic.h>
 #include "base.h"
 
 /* malloc, calloc, realloc, aligned_alloc, strdup and free: NULL when there is no memory. */
@@ -19,6 +20,9 @@ void cosy_heap_free(void *memory);
 /* Anonymous memory straight from the kernel (stacks, object slabs); NULL on failure. NORESERVE, read-write. */
 void *cosy_heap_map(size_t size);
 void cosy_heap_unmap(void *memory, size_t size);
+/* Counts mappings that ended, before they do. The kernel may map one thread's ring where another thread's memory has just been, and only
+ * the kernel orders the two: read after mapping past this floor, it tells a tool that watches threads. */
+extern atomic_uint cosy_mappings_ended;
 
 /* Test control: make the n-th following allocation of this process fail (1 = the next), 0 = none.
  * With `repeat`, all later ones fail too. */

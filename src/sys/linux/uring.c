@@ -102,10 +102,6 @@ static uint64_t this_thread(void)
 
 /* ---- the ring ---- */
 
-/* The kernel may map one thread's ring where another's has just been. Only the kernel orders the two; told here as well, a tool that watches
- * threads does not take them for one memory. */
-static atomic_uint rings_ended;
-
 /* From the best to the plainest: a kernel answers EINVAL to flags that it does not know. */
 static int set_up(struct uring *self)
 {
@@ -125,7 +121,7 @@ static int set_up(struct uring *self)
     }
     if (error)
         return error;
-    (void)atomic_load_explicit(&rings_ended, memory_order_acquire);
+    (void)atomic_load_explicit(&cosy_mappings_ended, memory_order_acquire);
     if ((params.features & NEEDED) != NEEDED) {
         io_uring_queue_exit(&self->ring);
         return -ENOSYS;
@@ -148,7 +144,7 @@ static void tear_down(struct uring *self)
         self->ring.int_flags = 0;
         self->ring.enter_ring_fd = self->ring.ring_fd;
     }
-    atomic_fetch_add_explicit(&rings_ended, 1, memory_order_release);
+    atomic_fetch_add_explicit(&cosy_mappings_ended, 1, memory_order_release);
     io_uring_queue_exit(&self->ring);
     self->ring_open = false;
 }
