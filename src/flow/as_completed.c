@@ -288,7 +288,7 @@ static void wait_for_ours(struct cosy_completing_ *of, struct cosy_task *me)
             cancel_ours(&closing);
     }
     if (cancelled) /* nobody reads a result here: let the next wait meet it */
-        me->future.node.flags |= FLAG_MUST_CANCEL;
+        cosy_task_must_cancel(me);
 }
 
 static void close_items(struct cosy_completing_ *of, struct cosy_task *me)

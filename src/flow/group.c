@@ -338,12 +338,6 @@ static bool end(struct cosy_task_group *group, bool cancelled)
     return false;
 }
 
-/* Its count stays, and the next wait meets it. */
-static void cancel_again(struct cosy_task *task)
-{
-    task->future.node.flags |= FLAG_MUST_CANCEL;
-}
-
 int cosy_task_group_close(cosy_task_group *group, int body)
 {
     if (!group)
@@ -363,7 +357,7 @@ int cosy_task_group_close(cosy_task_group *group, int body)
     if (!first)
         return 0;
     if (group->owner->cancels > group->cancelling)
-        cancel_again(group->owner);
+        cosy_task_must_cancel(group->owner);
     if (first->task)
         cosy_error_inherit(first->code, &first->task->future);
     return first->code;
@@ -473,7 +467,7 @@ void cosy_task_group_drop(cosy_task_group *group)
     if (!group->closing) {
         abort_members(group);
         if (end(group, false)) /* nobody reads a result here: let the next wait meet it */
-            cancel_again(group->owner);
+            cosy_task_must_cancel(group->owner);
         report_failures(group);
     }
     free_group(group);
@@ -570,7 +564,7 @@ static int start_outcome(struct starting *starting, bool cancelled, int64_t *ret
         if (ret_value)
             *ret_value = starting->value;
         if (cancelled) /* too late: the value is not lost */
-            cancel_again(starting->starter);
+            cosy_task_must_cancel(starting->starter);
         return 0;
     }
     if (cancelled)

@@ -491,7 +491,7 @@ void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_excepti
 }
 
 bool cosy_loop_get_debug(const cosy_loop *loop) { return loop->debug; }
-void cosy_loop_set_debug(cosy_loop *loop, bool on) 
+void cosy_loop_set_debug(cosy_loop *loop, bool on)
 {
     loop->debug = on;
     loop->watched = on || loop->probe;

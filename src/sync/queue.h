@@ -65,12 +65,6 @@ void cosy_queue_line_up(cosy_queue *queue, struct cosy_queue_waiter *waiter, str
 /* A task that was cancelled was to look: somebody else must. */
 void cosy_queue_pass_on(const struct cosy_queue_waiter *waiter);
 
-/* A task was served and cancelled before it ran: what has changed hands stays so, the cancel meets the next wait. */
-static inline void cosy_queue_keep_cancel(struct cosy_task *me)
-{
-    me->future.node.flags |= FLAG_MUST_CANCEL;
-}
-
 /* select.c: one of a selection's waiters is about to be woken. */
 void cosy_selection_chosen(struct cosy_selection *selection, struct cosy_queue_waiter *waiter);
 

@@ -102,7 +102,7 @@ static int after_wait(struct cosy_selection *selection, struct cosy_task *me, in
         return -ECANCELED;
     }
     if (woken == -ECANCELED)
-        cosy_queue_keep_cancel(me);
+        cosy_task_must_cancel(me); /* what has changed hands stays so: the cancel meets the next wait */
     *ret_index = (int)selection->chosen;
     if (waiter->served)
         return *ret_index;

@@ -188,7 +188,7 @@ static inline struct cosy_scope *cosy_scope_of(const struct cosy_task *task)
 static inline void cosy_task_keep_cancel(struct cosy_task *me)
 {
     if (me->cancels > 0)
-        me->future.node.flags |= FLAG_MUST_CANCEL;
+        cosy_task_must_cancel(me);
 }
 
 /* ---- observers: done callbacks and waiting tasks ---- */
