@@ -16,6 +16,7 @@
 
 #include <cosy/loop.h>
 
+#include "../base/list.h"
 #include "../sys/sys.h"
 #include "ready.h"
 #include "thread.h"
@@ -83,6 +84,7 @@ struct cosy_loop {
     size_t due_count, due_room, due_run;
 
     struct cosy_watchers *watchers;
+    struct cosy_link ports; /* open ones: port.h */
     struct cosy_signals *signals;
     _Atomic(struct cosy_node_ *) inbox; /* from other threads, last first */
     atomic_uint wakers;                 /* threads between a push and its wake-up */

@@ -13,6 +13,7 @@
 #include <limits.h>
 
 #include "../../base/heap.h"
+#include "../net.h"
 #include "../syscalls.h"
 #include "../waker.h"
 #include "../watches.h"
@@ -184,9 +185,11 @@ static int sim_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
 {
     struct cosy_watch *watch = cosy_watches_by_id(&sim_of(sys)->watches, id);
     int error = !watch ? -ENOENT : watch->dead ? -EBADF : cosy_sys_check_events(events);
-    if (!error)
-        watch->events = events;
-    return error;
+    if (error)
+        return error;
+    watch->events = cosy_watch_is_edge(watch) ? watch->events | events : events;
+    watch->edges &= (unsigned)(COSY_SYS_READ | COSY_SYS_WRITE) & ~events;
+    return 0;
 }
 
 static int sim_unwatch(struct cosy_sys *sys, uint64_t id)
@@ -199,16 +202,35 @@ static int sim_unwatch(struct cosy_sys *sys, uint64_t id)
     return 0;
 }
 
+static void sim_close_fd(struct cosy_sys *sys, int fd, uint64_t watch_id)
+{
+    if (watch_id)
+        sim_unwatch(sys, watch_id);
+    close(fd);
+}
+
 /* ---- waiting ---- */
+
+/* An edge watch of a real descriptor is told of each state once, until it is asked for again. */
+static unsigned untold(const struct cosy_watch *watch)
+{
+    bool over = watch->edges & (COSY_SYS_ERROR | COSY_SYS_HANGUP);
+    return over ? 0 : watch->events & ~watch->edges & ~(unsigned)COSY_SYS_EDGE;
+}
 
 static bool is_active(const struct cosy_watch *watch)
 {
-    return watch->fd >= 0 && watch->events && !watch->dead;
+    return watch->fd >= 0 && !watch->dead && untold(watch);
 }
 
 static unsigned virtual_readiness(struct sim *self, const struct cosy_watch *watch)
 {
     return cosy_watch_filter(watch, self->readiness[watch->fd - FIRST_VIRTUAL]);
+}
+
+static unsigned mask_of(const struct cosy_watch *watch)
+{
+    return cosy_sys_to_poll(untold(watch) | (watch->events & COSY_SYS_EDGE));
 }
 
 /* Asks for the real descriptors, the waker in front; returns poll's answer, *ret_count how many were asked. */
@@ -220,7 +242,7 @@ static int poll_real(struct sim *self, int timeout_ms, nfds_t *ret_count)
     for (uint32_t i = 0; i < self->watches.count; i++) {
         struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
         if (is_active(watch) && !is_virtual(watch->fd))
-            polled[count++] = (struct pollfd){.fd = watch->fd, .events = (short)cosy_sys_to_poll(watch->events)};
+            polled[count++] = (struct pollfd){.fd = watch->fd, .events = (short)mask_of(watch)};
     }
     bool nothing_to_ask = count == 1 && timeout_ms == 0; /* the waker's word is enough for a pending wake */
     int result = nothing_to_ask ? 0 : sys_poll(polled, count, timeout_ms);
@@ -229,6 +251,14 @@ static int poll_real(struct sim *self, int timeout_ms, nfds_t *ret_count)
         sys_read(self->waker.fd, &drained, sizeof drained);
     *ret_count = count;
     return result;
+}
+
+static unsigned real_readiness(const struct cosy_watch *watch, unsigned polled)
+{
+    unsigned ready = cosy_sys_from_poll(polled);
+    if (!cosy_watch_is_edge(watch))
+        return cosy_watch_filter(watch, ready);
+    return ready ? cosy_watch_edges(ready) | COSY_SYS_SPENT : 0;
 }
 
 static uint32_t list_ready(struct sim *self, nfds_t polled)
@@ -243,7 +273,7 @@ static uint32_t list_ready(struct sim *self, nfds_t polled)
         if (is_virtual(watch->fd))
             ready = virtual_readiness(self, watch);
         else if (asked < polled)
-            ready = cosy_watch_filter(watch, cosy_sys_from_poll((unsigned short)self->polled[asked++].revents));
+            ready = real_readiness(watch, (unsigned short)self->polled[asked++].revents);
         watch->asked = ready;
         if (ready)
             self->ready[count++] = watch;
@@ -265,6 +295,8 @@ static int collect(struct sim *self, int timeout_ms, struct cosy_sys_event *even
         struct cosy_watch *watch = self->ready[reported];
         events[reported] = (struct cosy_sys_event){.data = watch->data, .events = watch->asked};
         watch->dead = watch->asked & COSY_SYS_INVALID;
+        if (watch->asked & COSY_SYS_SPENT)
+            watch->edges |= watch->asked;
     }
     return reported;
 }
@@ -319,6 +351,12 @@ static bool sim_peek(struct cosy_sys *sys)
     return false;
 }
 
+static bool sim_expects(struct cosy_sys *sys)
+{
+    (void)sys;
+    return true;
+}
+
 static int sim_wake(struct cosy_sys *sys)
 {
     return cosy_waker_wake(&sim_of(sys)->waker);
@@ -348,6 +386,8 @@ static const struct cosy_sys_ops sim_ops = {
     .watch = sim_watch,
     .rewatch = sim_rewatch,
     .unwatch = sim_unwatch,
+    .close_fd = sim_close_fd,
+    .expects = sim_expects,
     .wait = sim_wait,
     .peek = sim_peek,
     .wake = sim_wake,
@@ -366,6 +406,7 @@ int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *c
     if (!self)
         return -ENOMEM;
     self->sys.ops = &sim_ops;
+    self->sys.net = &cosy_linux_net_ops;
     self->random = config->seed;
     atomic_init(&self->clock, START);
     atomic_init(&self->autojump, true);
