@@ -84,28 +84,40 @@ static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, in
     return COSY_SYS_CALL(readv(fd, parts, count));
 }
 
-/* A pipe whose reader is gone raises SIGPIPE, and there is no flag against it. Blocked for the call, the signal stays pending and is
+/* writev, sendfile and splice raise SIGPIPE where nobody reads, and have no flag against it. Blocked for the call, the signal stays pending and is
  * taken; one that was pending before is left alone. */
-static int without_sigpipe(int fd, const struct iovec *parts, int count)
+struct sigpipe {
+    sigset_t only, before;
+    bool blocked;
+};
+
+static void hold_sigpipe(struct sigpipe *held)
 {
-    sigset_t pipe_only, before, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
+    sigset_t pending;
+    sigemptyset(&held->only);
+    sigaddset(&held->only, SIGPIPE);
     sigpending(&pending);
-    if (sigismember(&pending, SIGPIPE))
-        return COSY_SYS_CALL(writev(fd, parts, count));
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    int result = COSY_SYS_CALL(writev(fd, parts, count));
+    held->blocked = !sigismember(&pending, SIGPIPE);
+    if (held->blocked)
+        pthread_sigmask(SIG_BLOCK, &held->only, &held->before);
+}
+
+static int drop_sigpipe(struct sigpipe *held, int result)
+{
+    if (!held->blocked)
+        return result;
     if (result == -EPIPE)
-        sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+        sigtimedwait(&held->only, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &held->before, NULL);
     return result;
 }
 
 static int net_writev(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
 {
     (void)sys;
-    return without_sigpipe(fd, parts, count);
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(writev(fd, parts, count)));
 }
 
 static int net_shutdown(struct cosy_sys *sys, int fd, int how)
@@ -141,13 +153,17 @@ static int net_setsockopt(struct cosy_sys *sys, int fd, int level, int name, con
 static int net_sendfile(struct cosy_sys *sys, int out, int file, off_t *offset, size_t size)
 {
     (void)sys;
-    return COSY_SYS_CALL(sendfile(out, file, offset, cut(size)));
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(sendfile(out, file, offset, cut(size))));
 }
 
 static int net_splice(struct cosy_sys *sys, int in, int out, size_t size)
 {
     (void)sys;
-    return COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE)));
 }
 
 static int net_set_nonblocking(struct cosy_sys *sys, int fd, bool on)
