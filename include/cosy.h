@@ -46,7 +46,9 @@
 #include "cosy/wait.h"
 #include "cosy/with.h"
 /* io */
+#include "cosy/address.h"
 #include "cosy/executor.h"
+#include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/workers.h"
 

@@ -1,6 +1,7 @@
 /* loop.c - life of a loop, and its turn (the order is a contract: see cosy/loop.h). */
 #include "loop.h"
 
+#include "buffers.h"
 #include "port.h"
 
 #include <dirent.h>
@@ -137,6 +138,7 @@ int cosy_loop_close(cosy_loop *loop)
     cosy_signals_close(loop);
     cosy_watchers_close(loop);
     cosy_ports_forget(loop);
+    cosy_buffers_free(loop);
     cosy_timers_free(loop->timers);
     loop->timers = NULL;
     loop->sys->ops->close(loop->sys);

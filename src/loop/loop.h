@@ -85,6 +85,8 @@ struct cosy_loop {
 
     struct cosy_watchers *watchers;
     struct cosy_link ports; /* open ones: port.h */
+    char *buffers;          /* spare ones: buffers.h */
+    uint32_t buffer_count;
     struct cosy_signals *signals;
     _Atomic(struct cosy_node_ *) inbox; /* from other threads, last first */
     atomic_uint wakers;                 /* threads between a push and its wake-up */
