@@ -43,7 +43,7 @@ static size_t piece_of(const struct sending *sending, size_t most)
 
 static bool is_refusal(int error)
 {
-    return error == -EINVAL || error == -ENOSYS || error == -EOPNOTSUPP || error == -EOVERFLOW;
+    return error == -EINVAL || error == -ENOSYS || error == -EOPNOTSUPP || error == -EOVERFLOW || error == -ESPIPE;
 }
 
 /* 0: all is sent, or the file has ended. 1: the kernel will not. Negative: failed. */
