@@ -50,6 +50,13 @@ __attribute__((unused)) static void close_fd(int fd)
     kernel()->ops->close_fd(kernel(), fd, 0);
 }
 
+/* How many are open, when those are gone that a kernel still holds for a moment. */
+cosy_async __attribute__((unused)) static int settled_descriptors(void)
+{
+    ck_assert_int_eq(cosy_sleep(COSY_MS(1)), 0);
+    return entries("/proc/self/fd");
+}
+
 /* A connection that waits at the listener. */
 __attribute__((unused)) static int accept_at(int listener, struct cosy_address *ret_peer)
 {
