@@ -1,4 +1,5 @@
-/* net_test.h - what the tests of connections share: servers that are nothing but sockets, the same on a real and on the simulated network. */
+/* net_test.h - what the tests of connections share: servers that are nothing but sockets, the same on a real and on the
+ * simulated network. */
 #ifndef COSY_TESTS_NET_TEST_H
 #define COSY_TESTS_NET_TEST_H
 

@@ -1,4 +1,5 @@
-/* test_connect_race.c - the race of sockets to several addresses: who begins when, who wins, and what is left of the others. */
+/* test_connect_race.c - the race of sockets to several addresses: who begins when, who wins, and what is left of the
+ * others. */
 #include "net_test.h"
 
 #include "io/connect.h"
@@ -141,8 +142,7 @@ TASK_TEST(without_head_starts_the_next_waits_for_a_failure)
     int err = 0, listener = listen_on("127.0.0.1", &port);
     dig(&hole, "127.0.0.2");
     struct cosy_connect connect = {.remotes = LIST(hole.address, ip("127.0.0.1", port)), .delay = -1};
-    COSY_TIMEOUT(err, COSY_MS(50))
-    {
+    COSY_TIMEOUT (err, COSY_MS(50)) {
         cosy_check(err, race(&connect));
     }
     ck_assert_int_eq(err, -ETIMEDOUT);
@@ -302,7 +302,8 @@ TASK_TEST(without_memory_nothing_is_left)
         int result = run_course(&course);
         counted = cosy_heap_counted();
         cosy_heap_fail_nth(0, false);
-        ck_assert_msg(result == 0 || (counted >= n && result == -ENOMEM), "allocation %ld: %s", n, cosy_errname(result));
+        ck_assert_msg(result == 0 || (counted >= n && result == -ENOMEM), "allocation %ld: %s", n,
+                      cosy_errname(result));
         ck_assert_int_eq(settled_descriptors(), fds);
         while (anybody_at(course.listener))
             ;
@@ -311,7 +312,8 @@ TASK_TEST(without_memory_nothing_is_left)
     return 0;
 }
 
-/* Armed while the race is on; when the one that answers is the victim, the others never end. A kernel that cannot even wait ends the loop, and the race with it. */
+/* Armed while the race is on; when the one that answers is the victim, the others never end. A kernel that cannot even
+ * wait ends the loop, and the race with it. */
 static struct course shared;
 static long fail_at;
 
@@ -326,7 +328,8 @@ cosy_async static int faulty_course(void)
     shared.listener = -1;
     if (counted < fail_at)
         return result == 0 ? 1 : result;
-    ck_assert_msg(result == 0 || result == -EMFILE || result == -ETIMEDOUT || result == -ECANCELED, "call %ld: %s", fail_at, cosy_errname(result));
+    ck_assert_msg(result == 0 || result == -EMFILE || result == -ETIMEDOUT || result == -ECANCELED, "call %ld: %s",
+                  fail_at, cosy_errname(result));
     return 0;
 }
 
@@ -353,7 +356,8 @@ static char tree[4096];
 
 cosy_async static int wait_for_ever(void)
 {
-    struct cosy_connect connect = {.remotes = LIST(forgotten_hole.address, forgotten_hole.address), .delay = COSY_MS(1)};
+    struct cosy_connect connect = {.remotes = LIST(forgotten_hole.address, forgotten_hole.address),
+                                   .delay = COSY_MS(1)};
     return race(&connect);
 }
 
@@ -381,7 +385,8 @@ START_TEST(a_race_that_its_loop_forgets_closes_its_sockets)
     cosy_loop_free(loop);
     logs("was destroyed");
     cosy_task_drop(forgotten);
-    while (entries("/proc/self/fd") > fds + 1) /* the kernel may close a ring's files a moment later; what looks at stacks keeps one */
+    while (entries("/proc/self/fd") >
+           fds + 1) /* the kernel may close a ring's files a moment later; what looks at stacks keeps one */
         usleep(1000);
 }
 END_TEST
