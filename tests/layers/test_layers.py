@@ -37,6 +37,7 @@ HEADERS = {
     "with.h": "flow",
     "address.h": "io", "executor.h": "io", "stream.h": "io", "threadsafe.h": "io", "transfer.h": "io",
     "workers.h": "io",
+    "address.h": "io", "connection.h": "io", "dns.h": "io", "executor.h": "io", "stream.h": "io", "threadsafe.h": "io", "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
