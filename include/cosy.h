@@ -48,6 +48,7 @@
 /* io */
 #include "cosy/address.h"
 #include "cosy/executor.h"
+#include "cosy/server.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/workers.h"
