@@ -93,6 +93,8 @@ void cosy_stream_end_input(cosy_stream *stream);
  * end_raw. 0 or negative: not begun. */
 cosy_async int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me);
 void cosy_stream_end_raw(cosy_stream *stream);
+/* Inside the two: puts data into the buffer, which end_raw sends. 0, -ENOMEM. */
+int cosy_stream_append(cosy_stream *stream, const void *data, size_t size);
 
 /* ---- between stream*.c ---- */
 

@@ -568,6 +568,13 @@ int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me)
     return 0;
 }
 
+int cosy_stream_append(cosy_stream *stream, const void *data, size_t size)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct cursor cursor = {.parts = &part, .count = 1, .left = size};
+    return append(stream, &cursor);
+}
+
 void cosy_stream_end_raw(cosy_stream *stream)
 {
     stream->raw = false;
