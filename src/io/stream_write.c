@@ -77,10 +77,11 @@ static int make_room(cosy_stream *stream, size_t size)
     return 0;
 }
 
+/* Also past empty pieces: a row of them must not be all that the kernel is offered. */
 static void skip(struct cursor *cursor, size_t size)
 {
     cursor->left -= size;
-    while (size > 0 && size >= cursor->parts->iov_len - cursor->offset) {
+    while (cursor->left > 0 && size >= cursor->parts->iov_len - cursor->offset) {
         size -= cursor->parts->iov_len - cursor->offset;
         cursor->parts++;
         cursor->count--;
