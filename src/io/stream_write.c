@@ -291,8 +291,10 @@ void cosy_stream_flush_now(cosy_stream *stream)
         } else if (sent < 0) {
             cosy_stream_lose(stream, sent);
             return;
-        } else
+        } else {
             stream->out_begin += (uint32_t)sent;
+            cosy_stream_count(stream, (size_t)sent);
+        }
     }
     if (stream->error)
         return;
