@@ -121,6 +121,7 @@ struct drainer {
     struct cosy_task *task;
     cosy_stream *stream;
     size_t level;
+    int result; /* when done */
     bool holds_on, cancelled, done;
 };
 
@@ -138,6 +139,7 @@ static void wake(struct drainer *drainer, int result)
 {
     cosy_list_remove(&drainer->link);
     drainer->done = true;
+    drainer->result = result;
     cosy_task_wake(drainer->task, result);
 }
 
@@ -209,6 +211,10 @@ static int drain_park(struct drainer *drainer, struct cosy_task *me)
         drainer->cancelled = true; /* one that came before the wait */
     }
     cosy_list_remove(&drainer->link);
+    if (drainer->holds_on && result != drainer->result) { /* cancelled between its wake and now */
+        drainer->cancelled = true;
+        result = drainer->result;
+    }
     return result;
 }
 
