@@ -524,9 +524,13 @@ static int wait_for_level(cosy_stream *stream, size_t level, const char *call)
         return -COSY_ENOTASK;
     if (!stream)
         return -EINVAL;
+    cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
     int result = cosy_stream_drain_to(stream, me, level, COSY_NEVER, NULL);
-    return result < 0 ? say(stream, result) : 0;
+    if (result < 0)
+        result = say(stream, result);
+    cosy_stream_leave(stream);
+    return result;
 }
 
 int cosy_drain(cosy_stream *stream)
@@ -566,15 +570,18 @@ int cosy_write_eof(cosy_stream *stream)
 
 int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me)
 {
+    cosy_stream_enter(stream);
     int result = begin_write(stream, me);
     while (result == 0 && (pending(stream) > 0 || stream->raw)) {
         cosy_stream_flush_gathered(stream);
         result = cosy_stream_drain_to(stream, me, 0, COSY_NEVER, NULL);
     }
     if (result < 0)
-        return say(stream, result);
-    stream->raw = true;
-    return 0;
+        result = say(stream, result);
+    else
+        stream->raw = true;
+    cosy_stream_leave(stream);
+    return result;
 }
 
 int cosy_stream_append(cosy_stream *stream, const void *data, size_t size)
