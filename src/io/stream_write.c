@@ -53,6 +53,8 @@ void cosy_stream_free_output(cosy_stream *stream)
 static int make_room(cosy_stream *stream, size_t size)
 {
     size_t used = pending(stream);
+    if (size > UINT32_MAX)
+        return -ENOMEM;
     if (stream->out_room - stream->out_end >= size)
         return 0;
     if (stream->out_room - used >= size && stream->out_begin >= used) {
@@ -90,26 +92,38 @@ static void skip(struct cursor *cursor, size_t size)
     cursor->offset += size;
 }
 
-/* All that is left: 0 or -ENOMEM, and then none of it. */
-static int append(cosy_stream *stream, struct cursor *cursor)
+/* Puts all that is left of the pieces `behind` so many bytes of the buffer: 0 or -ENOMEM, and then none of it. */
+static int insert(cosy_stream *stream, struct cursor *cursor, size_t behind)
 {
     int error = make_room(stream, cursor->left);
     if (error)
         return error;
+    char *place = stream->out + stream->out_begin + behind;
+    memmove(place + cursor->left, place, pending(stream) - behind);
+    stream->out_end += (uint32_t)cursor->left;
     while (cursor->left > 0) {
         size_t size = cursor->parts->iov_len - cursor->offset;
         if (size > 0)
-            memcpy(stream->out + stream->out_end, (const char *)cursor->parts->iov_base + cursor->offset, size);
-        stream->out_end += (uint32_t)size;
-        cursor->offset = cursor->parts->iov_len;
-        cursor->left -= size;
-        if (cursor->left > 0) {
-            cursor->parts++;
-            cursor->count--;
-            cursor->offset = 0;
-        }
+            memcpy(place, (const char *)cursor->parts->iov_base + cursor->offset, size);
+        place += size;
+        skip(cursor, size);
     }
     return 0;
+}
+
+static int append(cosy_stream *stream, struct cursor *cursor)
+{
+    return insert(stream, cursor, pending(stream));
+}
+
+/* By the task that sends past the buffer: before what others have left there meanwhile. */
+static int append_raw(cosy_stream *stream, struct cursor *cursor)
+{
+    size_t size = cursor->left;
+    int error = insert(stream, cursor, stream->raw_size);
+    if (!error)
+        stream->raw_size += (uint32_t)size;
+    return error;
 }
 
 /* ---- who waits for the buffer to shrink ---- */
@@ -286,7 +300,7 @@ static void end_output(cosy_stream *stream)
 
 void cosy_stream_flush_now(cosy_stream *stream)
 {
-    if (stream->blocked || stream->error)
+    if (stream->blocked || stream->error || stream->raw)
         return;
     while (pending(stream) > 0) {
         struct iovec part = {.iov_base = stream->out + stream->out_begin, .iov_len = pending(stream)};
@@ -307,7 +321,7 @@ void cosy_stream_flush_now(cosy_stream *stream)
     if (pending(stream) == 0) {
         cosy_handle_cancel(&stream->flush);
         cosy_stream_free_output(stream);
-        if (stream->eof_wanted && !stream->eof_sent && !stream->raw) {
+        if (stream->eof_wanted && !stream->eof_sent) {
             end_output(stream);
             return;
         }
@@ -388,7 +402,7 @@ static __attribute__((noinline)) int send_patiently(cosy_stream *stream, struct 
         if (stream->error)
             result = stream->error;
     }
-    if (result == -ECANCELED && append(stream, cursor) < 0)
+    if (result == -ECANCELED && append_raw(stream, cursor) < 0)
         cosy_stream_lose(stream, -ENOMEM);
     cosy_stream_end_raw(stream);
     cosy_stream_leave(stream);
@@ -443,6 +457,19 @@ static int begin_write(cosy_stream *stream, struct cosy_task *me)
     return stream->eof_wanted ? -EPIPE : result;
 }
 
+/* A write that was cancelled before it began is taken all the same, so that there is but one meaning of -ECANCELED. */
+static cosy_cold int take_cancelled(cosy_stream *stream, struct cosy_task *me, struct cursor *cursor)
+{
+    int error = stream->error ? stream->error : stream->eof_wanted ? -EPIPE : append(stream, cursor);
+    if (error) {
+        cosy_task_keep_cancel(me);
+        return error;
+    }
+    if (!stream->raw)
+        see_to_sending(stream, true);
+    return -ECANCELED;
+}
+
 static bool is_unusual(const cosy_stream *stream)
 {
     return stream->error || stream->raw || stream->eof_wanted || stream->spent > COSY_STREAM_TURN_BYTES;
@@ -463,7 +490,9 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     cosy_stream_enter(stream);
     if (unlikely(is_unusual(stream)))
         result = begin_write(stream, me);
-    if (result == 0 && size > 0)
+    if (unlikely(result == -ECANCELED) && size > 0)
+        result = take_cancelled(stream, me, &cursor);
+    else if (result == 0 && size > 0)
         result = write_all(stream, me, &cursor);
     if (unlikely(result < 0))
         result = say(stream, result);
@@ -588,12 +617,13 @@ int cosy_stream_append(cosy_stream *stream, const void *data, size_t size)
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     struct cursor cursor = {.parts = &part, .count = 1, .left = size};
-    return append(stream, &cursor);
+    return append_raw(stream, &cursor);
 }
 
 void cosy_stream_end_raw(cosy_stream *stream)
 {
     stream->raw = false;
+    stream->raw_size = 0;
     if (stream->error)
         return;
     if (pending(stream) > 0 || (stream->eof_wanted && !stream->eof_sent))
