@@ -312,6 +312,7 @@ static int take_rest(cosy_stream *stream, void **ret_rest, size_t *ret_size)
     size_t size = cosy_stream_buffered(stream);
     if (!ret_rest)
         return 0;
+    cosy_stream_take_back(stream);
     *ret_size = size;
     *ret_rest = size ? cosy_heap_alloc(size) : NULL;
     if (size && !*ret_rest)

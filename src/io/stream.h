@@ -133,6 +133,7 @@ void cosy_stream_wake_drainers(cosy_stream *stream, int result); /* all of them,
  * no longer than that many ns, and then gives -ETIMEDOUT; *ret_cancelled tells of them. */
 int cosy_stream_drain_to(cosy_stream *stream, struct cosy_task *me, size_t level, cosy_ns patience, bool *ret_cancelled);
 void cosy_stream_free_input(cosy_stream *stream);
+void cosy_stream_take_back(cosy_stream *stream); /* what was lent: the byte under the NUL is there again */
 void cosy_stream_free_output(cosy_stream *stream);
 
 #endif

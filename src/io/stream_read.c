@@ -143,6 +143,14 @@ static cosy_cold int say(const cosy_stream *stream, int error)
     return error == -ECANCELED || error == -ENOMEM ? error : cosy_stream_fail(stream, "reading from", error);
 }
 
+void cosy_stream_take_back(cosy_stream *stream)
+{
+    if (!stream->lent)
+        return;
+    *stream->lent = stream->covered;
+    stream->lent = NULL;
+}
+
 /* 0, or why it may not read. What was lent is the stream's again. */
 static int begin(cosy_stream *stream, struct cosy_task *me)
 {
@@ -152,10 +160,7 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -EINVAL;
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
-    if (stream->lent) {
-        *stream->lent = stream->covered;
-        stream->lent = NULL;
-    }
+    cosy_stream_take_back(stream);
     stream->in_use = true;
     cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
