@@ -11,7 +11,7 @@
  * One object for both directions, whatever carries the bytes: TCP, Unix sockets, pipes, terminals, TLS.
  *
  * READING. One task at a time: a second one gets -EBUSY, as in asyncio. cosy_read copies into the caller's memory, from the socket directly when nothing is
- * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or its end. A stream holds
+ * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or cosy_stream_close. A stream holds
  * no buffer while nothing is in it. Cancelled at any moment, a read loses no byte: the next one gets it. At the end of the input, calls return 0 (and again
  * when called again). An error of the connection is given once what came before it has been read.
  *
