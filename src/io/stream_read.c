@@ -198,7 +198,7 @@ static int64_t lend(cosy_stream *stream, char **ret_data, size_t size)
 /* A call that lends nothing still gives a string. */
 static int64_t lend_nothing(char **ret_data)
 {
-    static char nothing[1];
+    static __thread char nothing[1]; /* the caller may write there */
     nothing[0] = 0;
     *ret_data = nothing;
     return 0;
