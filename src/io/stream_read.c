@@ -283,6 +283,8 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
         if (settle(stream, &result)) {
             if (result > 0)
                 stream->in_end += (uint32_t)result;
+            else if (buffered(stream) == 0)
+                cosy_stream_free_input(stream);
             return result;
         }
         hold_less(stream);
