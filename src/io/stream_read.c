@@ -359,7 +359,7 @@ int64_t cosy_read_chunk(cosy_stream *stream, char **ret_chunk)
 
 /* ---- up to a separator ---- */
 
-/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's. `from` need not be searched again. */
+/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's, the shortest's where several end there. `from` need not be searched again. */
 static size_t find(const cosy_stream *stream, const struct iovec *separators, size_t count, size_t from, size_t *ret_size)
 {
     const char *data = stream->in + stream->in_begin;
@@ -371,7 +371,7 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
             continue;
         const char *found = memmem(data + begin_at, limit - begin_at, separators[i].iov_base, size);
         size_t end_at = found ? (size_t)(found - data) + size : 0;
-        if (found && (!best || end_at < best)) {
+        if (found && (!best || end_at < best || size < *ret_size)) {
             best = end_at;
             *ret_size = size;
         }
@@ -382,13 +382,15 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
 /* The length up to the separator's end; 0: the input ended before. -COSY_ELIMIT: nothing is used up; *ret_searched: so far there is none. */
 static int64_t seek(cosy_stream *stream, struct cosy_task *me, const struct iovec *separators, size_t count)
 {
-    size_t searched = 0, size = 0;
+    size_t searched = 0, size = 0, longest = 0;
+    for (size_t i = 0; i < count; i++)
+        longest = separators[i].iov_len > longest ? separators[i].iov_len : longest;
     for (;;) {
         size_t found = buffered(stream) > searched ? find(stream, separators, count, searched, &size) : 0;
         if (found)
             return found - size > stream->limit ? -COSY_ELIMIT : (int64_t)found;
         searched = buffered(stream);
-        if (searched > stream->limit)
+        if (searched + 1 > stream->limit + longest) /* the beginning of a separator may be there */
             return -COSY_ELIMIT;
         int64_t result = fill(stream, me);
         if (result <= 0)
