@@ -110,6 +110,8 @@ static int make_room(cosy_stream *stream)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
     if (stream->in_end + 1 < stream->in_room)
         return 0;
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* from a little one at once to one in which much can be received */
     if (stream->in_begin < stream->in_room / 2)
         return move_to(stream, (size_t)stream->in_room * 2, 0);
     size_t size = buffered(stream);
@@ -125,14 +127,13 @@ static int give_back(cosy_stream *stream, const void *data, size_t size, int res
     if (size == 0 || stream->closing || stream->closed)
         return result;
     size_t room = size + buffered(stream) + 1;
-    if (room == COSY_BUFFER_SIZE)
-        room++; /* that size is the pool's */
-    if (move_to(stream, room, size) < 0) {
+    bool fits = stream->in && stream->in_begin >= size; /* it may have come from there */
+    if (!fits && move_to(stream, room > COSY_BUFFER_SIZE ? room : COSY_BUFFER_SIZE, size) < 0) {
         cosy_stream_abort(stream);
         return -ENOMEM;
     }
-    stream->in_begin = 0;
-    memcpy(stream->in, data, size);
+    stream->in_begin -= (uint32_t)size;
+    memcpy(stream->in + stream->in_begin, data, size);
     return result;
 }
 
