@@ -335,8 +335,13 @@ int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
     size_t got = 0;
     if (result < 0)
         return result;
-    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0)
+    if (!buffer && size)
+        return end(stream, -EINVAL);
+    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0) {
         got += (size_t)result;
+        if (cosy_stream_had_its_turn(stream) && got < size && (result = cosy_yield()) < 0)
+            break;
+    }
     stream->partial = got < UINT32_MAX ? (uint32_t)got : UINT32_MAX;
     if (result < 0)
         result = give_back(stream, buffer, got, (int)result);
