@@ -128,7 +128,7 @@ cosy_async int64_t cosy_readuntil_bytes(cosy_stream *stream, char **ret_data, co
 /* Lends at least `least` bytes (at least one) without using them up: what is buffered, or what comes. How many there are; fewer than `least` only at the end of the
  * input. -COSY_ELIMIT when least is beyond the limit. Errors as cosy_read. */
 cosy_async int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least);
-/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many. Never suspends. */
+/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many; -EBUSY: another task reads. Never suspends. */
 int cosy_skip(cosy_stream *stream, size_t size);
 
 /* Reads to the end of the input into memory that the caller frees with free(): *ret_data, ended by a NUL that is not counted. How many bytes. -COSY_ELIMIT: more than `most`

@@ -504,8 +504,10 @@ int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least)
 
 int cosy_skip(cosy_stream *stream, size_t size)
 {
-    if (!stream || size > buffered(stream))
+    if (!stream || (!stream->in_use && size > buffered(stream)))
         return -EINVAL;
+    if (stream->in_use)
+        return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     stream->in_begin += (uint32_t)size;
     return 0;
 }
