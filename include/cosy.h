@@ -50,8 +50,10 @@
 #include "cosy/connection.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/server.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
+#include "cosy/transfer.h"
 #include "cosy/workers.h"
 
 #endif

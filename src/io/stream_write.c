@@ -383,7 +383,7 @@ static __attribute__((noinline)) int send_patiently(cosy_stream *stream, struct 
         cosy_stream_lose(stream, -ENOMEM);
     cosy_stream_end_raw(stream);
     cosy_stream_leave(stream);
-    return result;
+    return result > 0 ? 0 : result;
 }
 
 /* What cannot be sent at once. */
@@ -566,6 +566,13 @@ int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me)
         return say(stream, result);
     stream->raw = true;
     return 0;
+}
+
+int cosy_stream_append(cosy_stream *stream, const void *data, size_t size)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct cursor cursor = {.parts = &part, .count = 1, .left = size};
+    return append(stream, &cursor);
 }
 
 void cosy_stream_end_raw(cosy_stream *stream)
