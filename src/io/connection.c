@@ -199,6 +199,13 @@ static void put_in_order(const struct cosy_connect *connect, int wanted)
         interleave(connect->remotes, (size_t)wanted);
 }
 
+static int refuse_port(const char *host, unsigned port, unsigned local_port)
+{
+    if (port > UINT16_MAX)
+        return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host, port, UINT16_MAX);
+    return cosy_fail(EINVAL, "connecting to %.120s:%u from port %u: ports end at %d", host, port, local_port, UINT16_MAX);
+}
+
 int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
                           const struct cosy_connection_options *options)
 {
@@ -209,7 +216,7 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         return -EINVAL;
     *ret_stream = NULL;
     if (port > UINT16_MAX || options->local_port > UINT16_MAX)
-        return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host ? host : "localhost", port, UINT16_MAX);
+        return refuse_port(host ? host : "localhost", port, options->local_port);
     struct cosy_connect connect = {
         .delay = options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START,
         .nodelay = !options->stream.delay,
