@@ -176,18 +176,29 @@ static void interleave(cosy_address_list *list, size_t first)
     }
 }
 
+enum { PORT_TEXT = 6 };
+
+/* Not by snprintf, which wants kilobytes of stack. */
+static const char *port_text(unsigned port, char text[PORT_TEXT])
+{
+    char *digit = &text[PORT_TEXT - 1];
+    *digit = 0;
+    do
+        *--digit = (char)('0' + port % 10);
+    while ((port /= 10) && digit > text);
+    return digit;
+}
+
 /* Where it goes to, and from where. */
 cosy_async static int look_up(struct cosy_connect *connect, const char *host, unsigned port,
                               const struct cosy_connection_options *options)
 {
-    char service[12];
-    snprintf(service, sizeof service, "%u", port);
-    int result = cosy_getaddrinfo(host, service, &connect->remotes, .family = options->family, .type = SOCK_STREAM,
+    char text[PORT_TEXT];
+    int result = cosy_getaddrinfo(host, port_text(port, text), &connect->remotes, .family = options->family, .type = SOCK_STREAM,
                                   .flags = options->flags);
     if (result < 0 || (!options->local_host && !options->local_port))
         return result;
-    snprintf(service, sizeof service, "%u", options->local_port);
-    return cosy_getaddrinfo(options->local_host, service, &connect->locals, .family = options->family,
+    return cosy_getaddrinfo(options->local_host, port_text(options->local_port, text), &connect->locals, .family = options->family,
                             .type = SOCK_STREAM, .flags = AI_PASSIVE);
 }
 
