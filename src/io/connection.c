@@ -21,10 +21,23 @@ struct complaint {
     int error;
 };
 
-static size_t add_error(char *text, size_t size, const struct cosy_address *address, int error, const char *before)
+/* Where it was to come from: "" when that was the kernel's choice. */
+static const char *origin_of(const struct cosy_connect *connect, int family, char text[COSY_ADDRESS_TEXT])
 {
-    char where[COSY_ADDRESS_TEXT];
-    int length = snprintf(text, size, "%s%s: %s", before, cosy_address_text(address, where), cosy_strerror(error));
+    for (size_t i = 0; connect->locals && i < connect->locals->count; i++)
+        if (connect->locals->items[i].address.any.sa_family == family)
+            return cosy_address_text(&connect->locals->items[i].address, text);
+    return connect->locals ? "addresses of another family" : "";
+}
+
+/* "192.0.2.1:80 from 192.0.2.7:99: Address already in use" */
+static size_t add_error(char *text, size_t size, const struct cosy_connect *connect, size_t index)
+{
+    char where[COSY_ADDRESS_TEXT], origin[COSY_ADDRESS_TEXT];
+    const struct cosy_address *address = &connect->remotes->items[index].address;
+    const char *from = origin_of(connect, address->any.sa_family, origin);
+    int length = snprintf(text, size, "%s%s%s%s: %s", index > 0 ? "; " : "", cosy_address_text(address, where),
+                          *from ? " from " : "", from, cosy_strerror(connect->errors[index]));
     return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
@@ -43,8 +56,7 @@ static void complain(void *arg)
     char text[480] = "";
     size_t length = 0;
     for (size_t i = 0; i < connect->remotes->count; i++)
-        length += add_error(text + length, sizeof text - length, &connect->remotes->items[i].address,
-                            connect->errors[i], i > 0 ? "; " : "");
+        length += add_error(text + length, sizeof text - length, connect, i);
     if (complaint->host && !is_number(complaint->host))
         cosy_fail(complaint->error, "connecting to %.120s:%u: %s", complaint->host, complaint->port, text);
     else
@@ -194,7 +206,8 @@ cosy_async static int look_up(struct cosy_connect *connect, const char *host, un
                               const struct cosy_connection_options *options)
 {
     char text[PORT_TEXT];
-    int result = cosy_getaddrinfo(host, port_text(port, text), &connect->remotes, .family = options->family, .type = SOCK_STREAM,
+    const char *service = options->service ? options->service : port_text(port, text);
+    int result = cosy_getaddrinfo(host, service, &connect->remotes, .family = options->family, .type = SOCK_STREAM,
                                   .flags = options->flags);
     if (result < 0 || (!options->local_host && !options->local_port))
         return result;

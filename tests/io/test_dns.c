@@ -184,12 +184,21 @@ TASK_TEST(no_host_is_this_machine)
     return 0;
 }
 
+/* Small systems have no /etc/services. */
+static bool http_is_known(void)
+{
+    return getservbyname("http", "tcp") != NULL;
+}
+
 TASK_TEST(services_have_names)
 {
     cosy_address_list *list;
-    ck_assert_int_eq(cosy_getaddrinfo("192.0.2.1", "http", &list, .type = SOCK_STREAM), 0);
-    ck_assert_str_eq(text_of(list), "192.0.2.1:80/1/6");
-    cosy_address_list_free(list);
+    if (http_is_known()) {
+        ck_assert_int_eq(cosy_getaddrinfo("192.0.2.1", "http", &list, .type = SOCK_STREAM), 0);
+        ck_assert_str_eq(text_of(list), "192.0.2.1:80/1/6");
+        cosy_address_list_free(list);
+    } else
+        ck_assert_int_eq(cosy_getaddrinfo("192.0.2.1", "http", &list, .type = SOCK_STREAM), -COSY_ENONAME);
     ck_assert_int_eq(cosy_getaddrinfo("192.0.2.1", "no-such-service", &list, .type = SOCK_STREAM), -COSY_ENONAME);
     ck_assert_ptr_null(list);
     ck_assert_str_eq(cosy_error_message(-COSY_ENONAME),
@@ -382,13 +391,13 @@ TASK_TEST(addresses_have_names)
     free(host);
     free(service);
     ck_assert_int_eq(cosy_getnameinfo(&address, &host, &service, 0), 0);
-    ck_assert_str_eq(service, "http");
+    ck_assert_str_eq(service, http_is_known() ? "http" : "80");
     if (threads_answer())
         ck_assert_str_eq(host, "localhost");
     free(host);
     free(service);
     ck_assert_int_eq(cosy_getnameinfo(&address, NULL, &service, NI_NUMERICHOST), 0);
-    ck_assert_str_eq(service, "http");
+    ck_assert_str_eq(service, http_is_known() ? "http" : "80");
     free(service);
     ck_assert_int_eq(cosy_getnameinfo(&address, NULL, NULL, 0), 0);
     return 0;
