@@ -303,7 +303,8 @@ static int prepare_cancels(struct uring *self)
         int error = next_entry(self, &sqe);
         if (error)
             return error;
-        io_uring_prep_poll_remove(sqe, self->cancels[--self->cancel_count]);
+        /* Not a poll removal: that one refuses where an event is under way, and a multishot poll then stays armed for ever. */
+        io_uring_prep_cancel64(sqe, self->cancels[--self->cancel_count], 0);
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
         if (self->skip_success)
             sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
