@@ -47,6 +47,8 @@
 #include "cosy/with.h"
 /* io */
 #include "cosy/address.h"
+#include "cosy/connection.h"
+#include "cosy/dns.h"
 #include "cosy/executor.h"
 #include "cosy/server.h"
 #include "cosy/stream.h"

@@ -1,219 +1,224 @@
-/* connection.c - a server's connections: each is a stream and the task of its handler. */
-#include "server.h"
+/* connection.c - from a host and a port, or a path, to a connected stream; and what is said when there is none. */
+#include <cosy/connection.h>
 
+#include <cosy/sleep.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cosy/log.h>
-
 #include "../base/heap.h"
-#include "../task/capture.h"
+#include "connect.h"
+#include "stream.h"
 
-/* What a client is called: a Unix client has no name of its own, so it goes by the server's. */
-static const char *name_client(const struct cosy_listener *listener, const struct cosy_address *peer, char *text)
-{
-    bool nameless = peer->size <= offsetof(struct sockaddr_un, sun_path);
-    return cosy_address_text(nameless ? &listener->address : peer, text);
-}
+static const cosy_ns HEAD_START = COSY_MS(250); /* RFC 8305, section 5 */
+static const cosy_ns FIRST_PAUSE = COSY_MS(1), LONGEST_PAUSE = COSY_MS(50);
 
-/* ---- the end of one ---- */
+/* ---- what is said ---- */
 
-void cosy_connection_lost_stream(struct cosy_connection *connection)
-{
-    connection->stream->connection = NULL;
-    connection->stream = NULL;
-}
-
-/* The place that it had is free for others. */
-static void leave(struct cosy_connection *connection)
-{
-    struct cosy_server *server = connection->server;
-    bool was_full = cosy_server_is_full(server);
-    cosy_list_remove(&connection->link);
-    cosy_heap_free(connection);
-    server->active--;
-    for (struct cosy_listener *listener = server->listeners; listener && was_full; listener = listener->next)
-        cosy_listener_kick(listener);
-    if (server->active == 0 && server->state == COSY_SERVER_CLOSED)
-        cosy_server_ended(server);
-    cosy_server_unref(server);
-}
-
-/* The handler failed because its client went away: that is what clients do. */
-static bool is_clients_fault(const cosy_stream *stream, int64_t error)
-{
-    return stream && (stream->error == error || stream->read_error == error || (stream->closing && error == -ECONNABORTED));
-}
-
-struct failure {
-    struct cosy_connection *connection;
-    struct cosy_task *task;
+struct complaint {
+    const struct cosy_connect *connect;
+    const char *host; /* NULL: there was none */
+    unsigned port;
     int error;
 };
 
-static void tell_failure(void *arg)
+static size_t add_error(char *text, size_t size, const struct cosy_address *address, int error, const char *before)
 {
-    const struct failure *failure = arg;
-    char message[400];
-    snprintf(message, sizeof message, "cosy: the handler of a client failed: task '%s', server '%s'", cosy_task_name(failure->task),
-             cosy_server_name(failure->connection->server));
-    cosy_server_report(failure->connection->server, message, failure->error, failure->task);
+    char where[COSY_ADDRESS_TEXT];
+    int length = snprintf(text, size, "%s%s: %s", before, cosy_address_text(address, where), cosy_strerror(error));
+    return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
-static cosy_cold void end_badly(struct cosy_connection *connection, struct cosy_task *me, int64_t result)
+/* A host without a name is the address itself: then one line need not say it twice. */
+static bool is_number(const char *host)
 {
-    struct failure failure = {connection, me, result < INT32_MIN ? -EOVERFLOW : (int)result};
-    if (!is_clients_fault(connection->stream, result))
-        cosy_on_big_stack(tell_failure, &failure);
-    if (connection->stream)
-        cosy_stream_abort(connection->stream);
+    struct cosy_address address;
+    return cosy_address_parse(&address, host, 0) == 0;
 }
 
-/* The body of a handler's task. */
-cosy_async static int run_handler(struct cosy_connection *connection)
+/* "connecting to example.com:80: [2001:db8::1]:80: Network is unreachable; 192.0.2.1:80: Connection refused" */
+static void complain(void *arg)
 {
-    struct cosy_task *me = cosy_task_here();
-    connection->task = me;
-    *connection->begun = true;
-    int64_t result = cosy_parcel_call_again(connection->server->call, me, connection->stream);
-    if (unlikely(result < 0) && result != -ECANCELED)
-        end_badly(connection, me, result);
-    if (connection->stream)
-        cosy_stream_close(connection->stream);
-    leave(connection);
-    return result == -ECANCELED ? -ECANCELED : 0;
+    struct complaint *complaint = arg;
+    const struct cosy_connect *connect = complaint->connect;
+    char text[480] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < connect->remotes->count; i++)
+        length += add_error(text + length, sizeof text - length, &connect->remotes->items[i].address,
+                            connect->errors[i], i > 0 ? "; " : "");
+    if (complaint->host && !is_number(complaint->host))
+        cosy_fail(complaint->error, "connecting to %.120s:%u: %s", complaint->host, complaint->port, text);
+    else
+        cosy_fail(complaint->error, "connecting to %s", text);
 }
 
-/* ---- the beginning of one ---- */
-
-/* It is shown as a call of the handler. */
-static cosy_coro *call_for(struct cosy_connection *connection)
+/* The race's result, with a message where it has none. */
+static int told(const struct cosy_connect *connect, int result, const char *host, unsigned port)
 {
-    int error;
-    cosy_coro *coro = cosy_call(run_handler, connection);
-    struct cosy_task *object = cosy_coro_take(coro, &error);
-    if (object)
-        object->site = connection->server->call->site;
-    return coro;
+    if (result >= 0 || result == -ECANCELED || result == -ENOMEM)
+        return result;
+    struct complaint complaint = {connect, host, port, result};
+    cosy_on_big_stack(complain, &complaint);
+    return result;
 }
 
-/* Runs the first step. 0, or why it could not: then nothing of the connection was touched. */
-static int start(struct cosy_connection *connection, const char *client)
+/* ---- one address ---- */
+
+/* A list of one; NULL: no memory. */
+static cosy_address_list *list_of(const struct cosy_address *address)
 {
-    struct cosy_server *server = connection->server;
-    char name[COSY_ADDRESS_TEXT + 100];
-    bool begun = false;
-    snprintf(name, sizeof name, "%.90s %s", cosy_server_name(server), client);
-    connection->begun = &begun;
-    cosy_task *task = cosy_task_from_with(
-        (.name = name, .stack_size = server->options.stack_size, .eager_start = true), call_for(connection));
-    int error = task ? 0 : cosy_creation_error();
-    if (!begun && task)
-        error = cosy_task_error(task); /* no stack */
-    cosy_task_drop(task);
-    return begun ? 0 : error < 0 ? error : -ENOMEM;
+    cosy_address_list *list = cosy_address_list_new(1);
+    if (list)
+        list->items[0] = (struct cosy_address_info){.address = *address, .type = SOCK_STREAM};
+    return list;
 }
 
-static struct cosy_connection *new_connection(struct cosy_server *server, int fd, const struct cosy_address *peer)
+/* A Unix socket's backlog that is full gives -EAGAIN, and no edge when there is room again. */
+cosy_async static int race_patiently(struct cosy_task *me, struct cosy_connect *connect)
 {
-    struct cosy_connection *connection = cosy_heap_zalloc(sizeof *connection);
-    cosy_stream *stream =
-        connection ? cosy_stream_new(server->loop, &cosy_socket_stream, fd, peer, &server->options.stream) : NULL;
-    if (!stream) {
-        server->loop->sys->ops->close_fd(server->loop->sys, fd, 0);
-        cosy_heap_free(connection);
-        return NULL;
+    cosy_ns pause = FIRST_PAUSE;
+    for (;;) {
+        int result = cosy_connect_race(me, connect);
+        if (result != -EAGAIN || connect->remotes->items[0].address.any.sa_family != AF_UNIX)
+            return result;
+        cosy_heap_free(connect->race);
+        connect->race = NULL;
+        result = cosy_sleep(pause);
+        if (result < 0)
+            return result;
+        pause = pause < LONGEST_PAUSE / 2 ? pause * 2 : LONGEST_PAUSE;
     }
-    stream->connection = connection;
-    *connection = (struct cosy_connection){.server = server, .stream = stream};
-    cosy_list_append(&server->connections, &connection->link);
-    server->active++;
-    cosy_server_ref(server);
-    return connection;
 }
 
-/* The client is told by a reset, and the program by its exception handler. */
-static cosy_cold int lose(struct cosy_server *server, const char *client, int error)
+int cosy_connect_fd(const struct cosy_address *remote, const struct cosy_address *local, int *ret_fd)
 {
-    char message[400];
-    server->lost++;
-    snprintf(message, sizeof message, "cosy: server '%s' accepted %s and cannot serve it: %s", cosy_server_name(server), client,
-             cosy_strerror(error));
-    cosy_server_report(server, message, error, NULL);
-    server->told = true;
-    return error;
-}
-
-int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listener *listener, int fd, struct cosy_address *peer)
-{
-    char client[COSY_ADDRESS_TEXT];
-    name_client(listener, peer, client);
-    server->accepted++;
-    struct cosy_connection *connection = new_connection(server, fd, peer);
-    if (!connection)
-        return lose(server, client, -ENOMEM);
-    int error = start(connection, client);
-    if (error < 0) {
-        cosy_stream_abort(connection->stream);
-        cosy_stream_close(connection->stream);
-        leave(connection);
-        return lose(server, client, error);
-    }
-    server->told = false;
+    struct cosy_task *me = cosy_task_or_complain("cosy_connect_fd");
+    if (!me)
+        return -COSY_ENOTASK;
+    struct cosy_connect connect = {.remotes = list_of(remote), .locals = local ? list_of(local) : NULL, .delay = -1};
+    int result = -ENOMEM;
+    if (connect.remotes && (connect.locals || !local))
+        result = told(&connect, race_patiently(me, &connect), NULL, 0);
+    cosy_connect_end(&connect);
+    if (result < 0)
+        return result;
+    *ret_fd = result;
     return 0;
 }
 
-/* ---- all of them ---- */
-
-#define FOR_EACH_CONNECTION(connection, server)                                                                \
-    for (struct cosy_link *link = (server)->connections.next, *next = link->next; link != &(server)->connections;       \
-         link = next, next = link->next)                                                                       \
-        for (struct cosy_connection *connection = container_of(link, struct cosy_connection, link); connection; connection = NULL)
-
-void cosy_server_close_clients(cosy_server *server)
+/* The descriptor becomes a stream, or is closed. */
+static int stream_of(struct cosy_loop *loop, int fd, const struct cosy_address *peer, cosy_stream **ret_stream,
+                     const struct cosy_stream_options *options)
 {
-    if (!server)
-        return;
-    FOR_EACH_CONNECTION (connection, server)
-        if (connection->stream)
-            cosy_stream_end_input(connection->stream);
+    *ret_stream = cosy_stream_new(loop, &cosy_socket_stream, fd, peer, options);
+    if (*ret_stream)
+        return 0;
+    loop->sys->ops->close_fd(loop->sys, fd, 0);
+    return -ENOMEM;
 }
 
-void cosy_server_abort_clients(cosy_server *server)
+/* The end of both ways to connect. */
+static int finish(struct cosy_task *me, struct cosy_connect *connect, int result, cosy_stream **ret_stream,
+                  const struct cosy_stream_options *options)
 {
-    if (!server)
-        return;
-    FOR_EACH_CONNECTION (connection, server)
-        if (connection->stream)
-            cosy_stream_abort(connection->stream);
+    if (result >= 0)
+        result = stream_of(me->future.loop, result, &connect->remotes->items[connect->winner].address, ret_stream,
+                           options);
+    cosy_connect_end(connect);
+    return result;
 }
 
-void cosy_server_cancel_clients(cosy_server *server)
+__attribute__((noinline)) static int unix_list(const char *path, cosy_address_list **ret_list)
 {
-    if (!server || server->loop->closed)
-        return;
-    FOR_EACH_CONNECTION (connection, server)
-        if (connection->task != cosy_task_here())
-            cosy_task_cancel_with(connection->task, "its server is shutting down");
+    struct cosy_address address;
+    int error = cosy_address_unix(&address, path);
+    *ret_list = error ? NULL : list_of(&address);
+    return error ? error : *ret_list ? 0 : -ENOMEM;
 }
 
-bool cosy_server_serves(const struct cosy_server *server, const struct cosy_task *task)
+int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream, const struct cosy_stream_options *options)
 {
-    if (!task || task->site != server->call->site)
-        return false;
-    FOR_EACH_CONNECTION (connection, server)
-        if (connection->task == task)
-            return true;
-    return false;
+    struct cosy_task *me = cosy_task_or_complain("cosy_open_unix_connection");
+    struct cosy_connect connect = {.delay = -1};
+    if (!me)
+        return -COSY_ENOTASK;
+    if (!ret_stream)
+        return -EINVAL;
+    *ret_stream = NULL;
+    int result = unix_list(path, &connect.remotes);
+    if (result == 0)
+        result = told(&connect, race_patiently(me, &connect), NULL, 0);
+    return finish(me, &connect, result, ret_stream, options);
 }
 
-void cosy_server_drop_connections(struct cosy_server *server)
+/* ---- many addresses ---- */
+
+/* Moves the item at `from` to `to`, which is before it. */
+static void move_up(cosy_address_list *list, size_t from, size_t to)
 {
-    cosy_server_ref(server);
-    FOR_EACH_CONNECTION (connection, server) {
-        if (connection->stream)
-            cosy_stream_close(connection->stream);
-        leave(connection);
+    struct cosy_address_info item = list->items[from];
+    memmove(&list->items[to + 1], &list->items[to], (from - to) * sizeof item);
+    list->items[to] = item;
+}
+
+/* RFC 8305, section 4: `first` addresses of the first one's family, then one of each family in turn. */
+static void interleave(cosy_address_list *list, size_t first)
+{
+    size_t done = 0;
+    int family = AF_UNSPEC;
+    for (; done < list->count; done++) {
+        bool same = done > 0 && done < first;
+        size_t next = done;
+        while (next < list->count && done > 0 && (list->items[next].address.any.sa_family == family) != same)
+            next++;
+        if (next < list->count && next > done)
+            move_up(list, next, done);
+        family = list->items[done].address.any.sa_family;
     }
-    cosy_server_unref(server);
+}
+
+/* Where it goes to, and from where. */
+cosy_async static int look_up(struct cosy_connect *connect, const char *host, unsigned port,
+                              const struct cosy_connection_options *options)
+{
+    char service[12];
+    snprintf(service, sizeof service, "%u", port);
+    int result = cosy_getaddrinfo(host, service, &connect->remotes, .family = options->family, .type = SOCK_STREAM,
+                                  .flags = options->flags);
+    if (result < 0 || (!options->local_host && !options->local_port))
+        return result;
+    snprintf(service, sizeof service, "%u", options->local_port);
+    return cosy_getaddrinfo(options->local_host, service, &connect->locals, .family = options->family,
+                            .type = SOCK_STREAM, .flags = AI_PASSIVE);
+}
+
+static void put_in_order(const struct cosy_connect *connect, int wanted)
+{
+    if (wanted == 0)
+        wanted = connect->delay < 0 ? -1 : 1;
+    if (wanted > 0)
+        interleave(connect->remotes, (size_t)wanted);
+}
+
+int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
+                          const struct cosy_connection_options *options)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_open_connection");
+    if (!me)
+        return -COSY_ENOTASK;
+    if (!ret_stream)
+        return -EINVAL;
+    *ret_stream = NULL;
+    if (port > UINT16_MAX || options->local_port > UINT16_MAX)
+        return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host ? host : "localhost", port, UINT16_MAX);
+    struct cosy_connect connect = {
+        .delay = options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START,
+        .nodelay = !options->stream.delay,
+    };
+    int result = look_up(&connect, host, port, options);
+    if (result == 0) {
+        put_in_order(&connect, options->interleave);
+        result = cosy_connect_race(me, &connect);
+        result = told(&connect, result, host ? host : "localhost", port);
+    }
+    return finish(me, &connect, result, ret_stream, &options->stream);
 }

@@ -82,7 +82,7 @@ int cosy_server_start_on_all(cosy_server **ret_server, cosy_coro *call, const in
 /* To the loop's exception handler, from any stack; with the story of the error when it is a task's. */
 void cosy_server_report(struct cosy_server *server, const char *message, int error, struct cosy_task *task);
 
-/* ---- connection.c ---- */
+/* ---- server_client.c ---- */
 
 /* The stream is about to be closed by the handler, or detached. */
 void cosy_connection_lost_stream(struct cosy_connection *connection);
