@@ -80,7 +80,6 @@ static struct cosy_server *new_server(cosy_coro *call, const struct cosy_server_
     server->options = *options;
     server->refs = 1;
     server->loop = loop;
-    server->simulated = strcmp(loop->sys->ops->name, "sim") == 0;
     server->last_listener = &server->listeners;
     cosy_list_init(&server->connections);
     cosy_list_init(&server->waiters);
