@@ -230,8 +230,8 @@ static enum accepted pause(struct cosy_listener *listener, int error)
     if (server->told)
         return PAUSED;
     server->told = true;
-    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s: %s; it tries again each second",
-             cosy_server_name(server), cosy_address_text(&listener->address, text), cosy_strerror(error));
+    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s, and tries again each second",
+             cosy_server_name(server), cosy_address_text(&listener->address, text));
     cosy_server_report(server, message, error, NULL);
     return PAUSED;
 }
