@@ -80,7 +80,7 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
         return result;
     }
     loop->held = 1;
-    cosy_list_init(&loop->ports);
+    cosy_fd_table_init(&loop->ports, struct cosy_port, of_loop, fd);
     loop->marker.node.kind = COSY_NODE_MARKER;
     loop->slow_duration = COSY_MS(100);
     loop->debug = loop->watched = options->debug || environment_wants_debug();

@@ -18,6 +18,7 @@
 
 #include "../base/list.h"
 #include "../sys/sys.h"
+#include "fd_table.h"
 #include "ready.h"
 #include "thread.h"
 #include "timers.h"
@@ -84,7 +85,7 @@ struct cosy_loop {
     size_t due_count, due_room, due_run;
 
     struct cosy_watchers *watchers;
-    struct cosy_link ports; /* open ones: port.h */
+    struct cosy_fd_table ports; /* open ones: port.h */
     char *buffers;          /* spare ones: buffers.h */
     uint32_t buffer_count;
     struct cosy_signals *signals;
