@@ -11,6 +11,7 @@
 #include "cosy/colour.h"
 #include "cosy/context.h"
 #include "cosy/loop.h"
+#include "cosy/op.h"
 /* task */
 #include "cosy/call.h"
 #include "cosy/coro.h"
