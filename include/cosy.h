@@ -49,6 +49,7 @@
 /* io */
 #include "cosy/address.h"
 #include "cosy/executor.h"
+#include "cosy/sock.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/workers.h"

@@ -122,8 +122,7 @@ static int tell_all(struct cosy_borrow *borrow, int result)
     borrow->telling = true;
     for (int side = COSY_PORT_READ; side <= COSY_PORT_WRITE; side++)
         while (!cosy_list_empty(&borrow->line[side])) {
-            struct cosy_borrow_waiter *waiter =
-                container_of(borrow->line[side].next, struct cosy_borrow_waiter, link);
+            struct cosy_borrow_waiter *waiter = container_of(borrow->line[side].next, struct cosy_borrow_waiter, link);
             cosy_list_remove(&waiter->link);
             waiter->borrow = NULL;
             waiter->ready(waiter, result);
@@ -141,7 +140,8 @@ static void number_is_anothers(struct cosy_borrow *borrow, bool ends)
         end(borrow);
 }
 
-/* Somebody joins those who wait. The kernel knows whether they wait for the same file: it refuses to watch that one twice. */
+/* Somebody joins those who wait. The kernel knows whether they wait for the same file: it refuses to watch that one
+ * twice. */
 static int renew(struct cosy_borrow *borrow, unsigned event)
 {
     struct cosy_sys *sys = borrow->loop->sys;

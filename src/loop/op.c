@@ -5,7 +5,8 @@
  *                          `--> LINE --told--> TRYING --done--------> DONE --turn--> IDLE, complete()
  *                                ^----would block----'     cancel ----^
  *
- * The handle is queued in TRYING and DONE, and in these only: so a completion is a callback of its own, and never comes inside a start.
+ * The handle is queued in TRYING and DONE, and in these only: so a completion is a callback of its own, and never comes
+ * inside a start.
  */
 #include <cosy/op.h>
 
@@ -179,7 +180,8 @@ static void *unconst(const void *what)
     return (void *)(uintptr_t)what;
 }
 
-#define START(request_kind, ...) start(loop, op, &(const struct cosy_request){.kind = (request_kind), .fd = fd, __VA_ARGS__}, 0)
+#define START(request_kind, ...)                                                                                       \
+    start(loop, op, &(const struct cosy_request){.kind = (request_kind), .fd = fd, __VA_ARGS__}, 0)
 
 int cosy_op_recv(cosy_loop *loop, cosy_op *op, int fd, void *buffer, size_t size, int flags)
 {

@@ -3,7 +3,8 @@
 
 #include "../sys/watches.h"
 
-/* After so many parts of a long send the others have their turn: a reader that is quick enough would hold the loop for ever. */
+/* After so many parts of a long send the others have their turn: a reader that is quick enough would hold the loop for
+ * ever. */
 enum { PARTS_AT_ONCE = 16 };
 
 enum cosy_port_side cosy_request_side(const struct cosy_request *request)
@@ -56,6 +57,7 @@ static int64_t so_far(struct cosy_request *request, int result)
 {
     if (result == -EAGAIN)
         return COSY_NOT_YET;
+    request->error = result;
     return request->done > 0 ? (int64_t)request->done : result;
 }
 
@@ -80,7 +82,8 @@ static int64_t try_sendfile(struct cosy_loop *loop, struct cosy_request *request
         size_t size = request->size - request->done;
         int result = 0;
         if (size > 0)
-            result = COSY_BORROW_CALL(loop, request->blocks, request->fd, sendfile, request->file, &request->offset, size);
+            result =
+                COSY_BORROW_CALL(loop, request->blocks, request->fd, sendfile, request->file, &request->offset, size);
         if (request->done == 0 && (result == -EINVAL || result == -ENOSYS || result == -EOPNOTSUPP))
             return -COSY_ENOSENDFILE;
         if (result < 0)

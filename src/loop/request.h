@@ -1,5 +1,5 @@
-/* request.h - one call on a descriptor of the program's, as a value that can be tried until it does not block: what operations (op.c) and the sock_* calls
- * of tasks have in common.
+/* request.h - one call on a descriptor of the program's, as a value that can be tried until it does not block: what
+ * operations (op.c) and the sock_* calls of tasks have in common.
  */
 #ifndef COSY_LOOP_REQUEST_H
 #define COSY_LOOP_REQUEST_H
@@ -25,10 +25,11 @@ struct cosy_request {
     uint8_t kind;
     bool blocks; /* the descriptor does, and the call knows no MSG_DONTWAIT */
     int fd, flags, file;
-    void *what;       /* buffer, message, address; nothing is written where the call only reads */
-    size_t size;      /* of it */
-    size_t done;      /* sendall, sendfile: bytes that are sent; connect: 1, it is under way */
-    off_t offset;     /* of the file */
+    void *what;        /* buffer, message, address; nothing is written where the call only reads */
+    size_t size;       /* of it */
+    size_t done;       /* sendall, sendfile: bytes that are sent; connect: 1, it is under way */
+    int error;         /* sendall, sendfile: what ended it before all was sent */
+    off_t offset;      /* of the file */
     socklen_t *length; /* accept: of the address */
 };
 
