@@ -48,10 +48,14 @@
 #include "cosy/with.h"
 /* io */
 #include "cosy/address.h"
+#include "cosy/connection.h"
+#include "cosy/dns.h"
 #include "cosy/executor.h"
 #include "cosy/sock.h"
+#include "cosy/server.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
+#include "cosy/transfer.h"
 #include "cosy/workers.h"
 
 #endif

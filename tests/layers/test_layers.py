@@ -36,6 +36,8 @@ HEADERS = {
     "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow", "wait.h": "flow",
     "with.h": "flow",
     "address.h": "io", "executor.h": "io", "sock.h": "io", "stream.h": "io", "threadsafe.h": "io", "workers.h": "io",
+    "address.h": "io", "connection.h": "io", "dns.h": "io", "executor.h": "io", "server.h": "io", "stream.h": "io",
+    "threadsafe.h": "io", "transfer.h": "io", "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
