@@ -26,11 +26,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
 #include "address.h"
 #include "colour.h"
+#include "transfer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,25 +68,19 @@ cosy_async int cosy_sock_connect(int fd, const struct cosy_address *address);
  * caller's to close. ret_peer may be NULL. May suspend. */
 cosy_async int cosy_sock_accept(int fd, struct cosy_address *ret_peer);
 
-/* What to send of a file. Every default is zero. */
-struct cosy_sendfile_options {
-    size_t struct_size; /* filled in by the macro */
-    off_t offset;       /* where to begin, bytes */
-    off_t count;        /* how much at most, bytes; 0: to the end of the file */
-    bool no_fallback;   /* fail rather than copy, where the kernel cannot do it by itself */
-    off_t *ret_sent;    /* NULL, or gets the bytes that were sent, after errors and cancels too */
-};
-
-/*     int cosy_sock_sendfile(int fd, int file, .option = value...);
+/*     int64_t cosy_sock_sendfile(int fd, int file, int64_t offset, int64_t count, .option = value...);
  *
- * Sends a file over a connected SOCK_STREAM socket: by sendfile(2), or else by reading it in a thread and sending. 0.
- * The file's position is then behind what was sent, also after an error. -COSY_ENOSENDFILE: it would have to be copied,
- * and no_fallback is set; -EINVAL for another type of socket, and negative numbers. May suspend. */
-#define cosy_sock_sendfile(fd, file, ...)                                                                              \
+ * Sends `count` bytes of a file from `offset` on (count 0: to its end) over a connected SOCK_STREAM socket: by
+ * sendfile(2), or else by reading it in a thread and sending. How many bytes: fewer when the file ends. Options are
+ * those of cosy_sendfile, whose shape this is; the file's own position is neither used nor moved. -COSY_ENOSENDFILE: it
+ * would have to be copied, and native_only is set; -EINVAL for another type of socket, and negative numbers. May
+ * suspend. */
+#define cosy_sock_sendfile(fd, file, offset, count, ...)                                                               \
     cosy_sock_sendfile_(                                                                                               \
-        (fd), (file),                                                                                                  \
+        (fd), (file), (offset), (count),                                                                               \
         &(const struct cosy_sendfile_options){.struct_size = sizeof(struct cosy_sendfile_options), __VA_ARGS__})
-cosy_async int cosy_sock_sendfile_(int fd, int file, const struct cosy_sendfile_options *options);
+cosy_async int64_t cosy_sock_sendfile_(int fd, int file, int64_t offset, int64_t count,
+                                       const struct cosy_sendfile_options *options);
 
 /* Waits until any descriptor that can be polled is readable (writable), or has an error, without reading: for libraries
  * that do their own reading (trio.lowlevel.wait_readable, libpq, ssh). 0. Suspends. */

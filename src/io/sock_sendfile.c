@@ -12,11 +12,11 @@ enum { PART = 65536 };
 
 static const char WHAT[] = "cosy_sock_sendfile";
 
-static int check(struct cosy_loop *loop, int fd, const struct cosy_sendfile_options *options)
+static int check(struct cosy_loop *loop, int fd, int64_t offset, int64_t count)
 {
     int type = 0;
     socklen_t size = sizeof type;
-    if (options->offset < 0 || options->count < 0)
+    if (offset < 0 || count < 0)
         return cosy_fail(EINVAL, "%s: negative offset or count", WHAT);
     int result = cosy_borrow_check(loop, fd);
     if (result == 0)
@@ -83,24 +83,20 @@ static cosy_async int send_copies(int fd, int file, off_t offset, off_t count, o
     return result;
 }
 
-cosy_async int cosy_sock_sendfile_(int fd, int file, const struct cosy_sendfile_options *options)
+cosy_async int64_t cosy_sock_sendfile_(int fd, int file, int64_t offset, int64_t count,
+                                       const struct cosy_sendfile_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain(WHAT);
-    if (options->ret_sent)
-        *options->ret_sent = 0;
-    if (!me)
-        return -COSY_ENOTASK;
-    off_t sent = 0, offset = options->offset, count = options->count, *ret_sent = options->ret_sent;
-    bool fallback = !options->no_fallback;
-    int result = check(me->future.loop, fd, options);
-    if (result < 0)
-        return result;
-    result = send_natively(fd, file, offset, count, &sent);
+    int64_t *ret_sent = options->ret_sent;
+    bool native_only = options->native_only;
+    off_t sent = 0;
+    int result = me ? check(me->future.loop, fd, offset, count) : -COSY_ENOTASK;
+    if (result == 0)
+        result = send_natively(fd, file, offset, count, &sent);
     if (result == -COSY_ENOSENDFILE)
-        result = fallback ? send_copies(fd, file, offset, count, &sent)
-                          : cosy_fail(COSY_ENOSENDFILE, "%s: the kernel cannot send file %d by itself", WHAT, file);
-    lseek(file, offset + sent, SEEK_SET); /* as asyncio leaves it; where that cannot be, there is no position */
+        result = native_only ? cosy_fail(COSY_ENOSENDFILE, "%s: the kernel cannot send file %d by itself", WHAT, file)
+                             : send_copies(fd, file, offset, count, &sent);
     if (ret_sent)
         *ret_sent = sent;
-    return result;
+    return result < 0 ? result : sent;
 }

@@ -446,7 +446,7 @@ TASK_TEST(a_streams_descriptor_is_refused)
     ck_assert_ptr_nonnull(strstr(cosy_error_message(-EEXIST), "is used by a stream"));
     ck_assert_int_eq(cosy_sock_sendall(pair[0], "x", 1, NULL), -EEXIST);
     ck_assert_int_eq(cosy_wait_readable(pair[0]), -EEXIST);
-    ck_assert_int_eq(cosy_sock_sendfile(pair[0], 0), -EEXIST);
+    ck_assert_int_eq(cosy_sock_sendfile(pair[0], 0, 0, 0), -EEXIST);
     ck_assert_int_eq(cosy_port_release(&port, -COSY_ECLOSED), pair[0]);
     ck_assert_int_eq(cosy_sock_recv(pair[0], &byte, 1), 1);
     close_both(pair);
@@ -692,7 +692,7 @@ START_TEST(outside_a_task_calls_are_refused)
     char byte;
     ck_assert_int_eq(cosy_sock_recv(0, &byte, 1), -COSY_ENOTASK);
     ck_assert_int_eq(cosy_wait_readable(0), -COSY_ENOTASK);
-    ck_assert_int_eq(cosy_sock_sendfile(0, 0), -COSY_ENOTASK);
+    ck_assert_int_eq(cosy_sock_sendfile(0, 0, 0, 0), -COSY_ENOTASK);
     ck_assert_int_eq(cosy_notify_closing(0), -COSY_ENOLOOP);
     logged[0] = 0;
 }
