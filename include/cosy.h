@@ -47,6 +47,7 @@
 #include "cosy/with.h"
 /* io */
 #include "cosy/address.h"
+#include "cosy/datagram.h"
 #include "cosy/executor.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
