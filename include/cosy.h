@@ -51,6 +51,7 @@
 #include "cosy/executor.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
+#include "cosy/transfer.h"
 #include "cosy/workers.h"
 
 #endif

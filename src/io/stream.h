@@ -6,8 +6,9 @@
  *  - `in` is NULL or a buffer of in_room bytes; what was read and not used is in[in_begin..in_end). There is always room for one byte behind in_end,
  *    for the NUL behind what is lent. While something is lent, `lent` points to the byte that the NUL covers, and `covered` is that byte.
  *  - A stream that waits for input and has none holds no buffer.
- *  - out[out_begin..out_end) is still to be sent. While there is any, and no error, exactly one of these is so: the flusher waits at the kind
- *    (`blocked`); the flush handle is queued; a task is inside a flush.
+ *  - out[out_begin..out_end) is still to be sent. While there is any, and no error, either the flusher waits at the kind (`blocked`), or the flush
+ *    handle is queued.
+ *  - `raw`: a task sends past the buffer, from its caller's memory or a file; `out` is empty then, and other writers wait until it is done.
  *  - `error` is the negative code with which sending failed for good, or the stream was aborted; nothing is sent then, and `out` is empty.
  *  - `users` counts the tasks that are suspended in a call on this stream; memory is freed by whoever is last after cosy_stream_close.
  */
@@ -48,6 +49,7 @@ struct cosy_stream {
     bool eof;
 
     bool eof_wanted, eof_sent; /* cosy_write_eof */
+    bool raw, out_lost; /* out_lost: bytes were dropped when sending failed */
     bool blocked;              /* the flusher waits at the kind */
     bool closing, closed;      /* cosy_stream_abort; cosy_stream_close */
     bool was_blocking;         /* the descriptor came without O_NONBLOCK */
@@ -58,7 +60,7 @@ struct cosy_stream {
     uint32_t users;
     struct cosy_port_waiter flusher;
     struct cosy_handle flush;
-    struct cosy_link drainers; /* struct cosy_stream_drainer: tasks that wait until less is in `out` */
+    struct cosy_link drainers; /* tasks that wait until less is in `out` (stream_write.c) */
 
     uint64_t turn;  /* the latest turn in which bytes moved */
     uint32_t spent; /* bytes in that turn */
@@ -70,7 +72,8 @@ struct cosy_stream {
     char peer[28];
 };
 
-/* A stream of a non-blocking, connected descriptor; NULL without memory, and the descriptor is still the caller's. `peer` may be NULL: asked when needed. */
+/* A stream of a non-blocking, connected descriptor; NULL without memory, and the descriptor is still the caller's. `peer` may be NULL: not known. TCP_NODELAY is
+ * for the caller to set (accepted sockets have it from their listener). */
 cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_kind *kind, int fd,
                              const struct cosy_address *peer, const struct cosy_stream_options *options);
 extern const struct cosy_stream_kind cosy_socket_stream, cosy_pipe_stream;
@@ -83,7 +86,49 @@ int cosy_stream_fail(const cosy_stream *stream, const char *doing, int error);
 /* Suspends until the direction may be tried; as cosy_port_await. */
 int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_side side);
 
-/* For what carries bytes past the buffers (sendfile, splice): what is buffered is sent first. 0 or negative. */
-cosy_async int cosy_stream_begin_raw(cosy_stream *stream);
+/* For what carries bytes past the buffers (sendfile, splice): waits until what is buffered is sent and nobody else does the same; other writers wait until
+ * end_raw. 0 or negative: not begun. */
+cosy_async int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me);
+void cosy_stream_end_raw(cosy_stream *stream);
+/* Inside the two: puts data into the buffer, which end_raw sends. 0, -ENOMEM. */
+int cosy_stream_append(cosy_stream *stream, const void *data, size_t size);
+
+/* ---- between stream*.c ---- */
+
+/* How much a stream may move in one turn before other tasks have theirs. */
+enum { COSY_STREAM_TURN_BYTES = 256 * 1024 };
+/* Yields when it is used up. 0 or -ECANCELED. */
+static inline bool cosy_stream_had_its_turn(const cosy_stream *stream)
+{
+    return unlikely(stream->spent > COSY_STREAM_TURN_BYTES) && stream->turn == cosy_loop_turns(stream->loop);
+}
+static inline void cosy_stream_count(cosy_stream *stream, size_t bytes)
+{
+    uint64_t turn = cosy_loop_turns(stream->loop);
+    stream->spent = stream->turn == turn ? stream->spent + (uint32_t)bytes : (uint32_t)bytes;
+    stream->turn = turn;
+}
+
+/* A task that is to be suspended in a call on the stream keeps its memory. */
+static inline void cosy_stream_enter(cosy_stream *stream) { stream->users++; }
+void cosy_stream_leave(cosy_stream *stream); /* may free it */
+
+/* Sending failed for good: what is buffered is dropped, who waits for it gets `error`. */
+void cosy_stream_lose(cosy_stream *stream, int error);
+/* Sends what is buffered as far as the kernel takes it. */
+void cosy_stream_flush_now(cosy_stream *stream);
+/* Writes gathered in this turn go out before the task waits for an answer. */
+static inline void cosy_stream_flush_gathered(cosy_stream *stream)
+{
+    if (unlikely(stream->out_end != stream->out_begin) && !stream->blocked)
+        cosy_stream_flush_now(stream);
+}
+void cosy_stream_write_open(cosy_stream *stream); /* initialises its part */
+void cosy_stream_wake_drainers(cosy_stream *stream, int result); /* all of them, with a negative code */
+/* Waits until no more than `level` bytes are buffered and nobody sends past the buffer. patience: COSY_NEVER: until cancelled; else it goes on in spite of cancels, but
+ * no longer than that many ns, and then gives -ETIMEDOUT; *ret_cancelled tells of them. */
+int cosy_stream_drain_to(cosy_stream *stream, struct cosy_task *me, size_t level, cosy_ns patience, bool *ret_cancelled);
+void cosy_stream_free_input(cosy_stream *stream);
+void cosy_stream_free_output(cosy_stream *stream);
 
 #endif
