@@ -77,7 +77,8 @@ int cosy_datagram_pair(cosy_datagram *ret_endpoints[2]);
 
 /* ---- the end ---- */
 
-/* Closes and frees the endpoint; its own Unix path is removed. Tasks that wait at it get -COSY_ECLOSED. Never suspends; NULL is fine. */
+/* Closes and frees the endpoint; its own Unix path is removed. Tasks that wait at it get -COSY_ECLOSED. Its address is free for another
+ * endpoint when the loop has asked the kernel next (io_uring holds a descriptor until then). Never suspends; NULL is fine. */
 void cosy_datagram_close(cosy_datagram *endpoint);
 static inline void cosy_datagram_closep_(cosy_datagram **endpoint) { cosy_datagram_close(*endpoint); }
 #define COSY_DROPP_cosy_datagram_ cosy_datagram_closep_ /* cosy_scoped(cosy_datagram) */

@@ -19,6 +19,8 @@ int cosy_datagram_fail(cosy_datagram *endpoint, const char *doing, const struct 
     if (error == -ECANCELED || error == -EAGAIN || error == -COSY_ECLOSED)
         return error;
     endpoint->stats.errors++;
+    if (endpoint->reports && endpoint->port.fd >= 0 && endpoint->port.loop)
+        cosy_datagram_take_reports(endpoint); /* of which this error tells */
     if (peer && peer->size)
         cosy_address_text(peer, text);
     else if (cosy_datagram_peername(endpoint, &address) == 0 || cosy_datagram_sockname(endpoint, &address) == 0)

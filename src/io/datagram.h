@@ -29,7 +29,7 @@ enum { COSY_DATAGRAM_REPORTS = 16, COSY_DATAGRAM_TURN = 128 /* datagrams that on
 /* Reports that were taken out of the kernel: it shows a descriptor with any as ready, however often nothing can be read. */
 struct cosy_datagram_reports {
     uint32_t first, count;
-    struct cosy_datagram_error of[COSY_DATAGRAM_REPORTS];
+    struct cosy_datagram_error of[COSY_DATAGRAM_REPORTS + 1]; /* one is being asked for */
 };
 
 struct cosy_datagram {
@@ -44,7 +44,7 @@ struct cosy_datagram {
     signed char segments; /* the kernel cuts: 1, does not: -1, not asked yet: 0 */
     uint64_t turn;       /* the latest turn of the loop in which datagrams moved */
     uint32_t spent;      /* how many in that turn */
-    int held_error;      /* came behind datagrams of the same call: the next one tells it; 0: none */
+    int held_error;      /* the next call's: came behind datagrams of the same call, or with a report that was taken; 0: none */
     struct cosy_datagram_reports *reports; /* NULL: not wanted */
     struct cosy_datagram_stats stats;
     char *path; /* Unix: the file that is its own, and which one it is */
@@ -90,8 +90,15 @@ int cosy_datagram_set(cosy_datagram *endpoint, int level, int name, int value);
 
 /* ---- datagram_error.c ---- */
 
-/* Takes the kernel's reports over, so that waiting means something again. */
-void cosy_datagram_take_reports(cosy_datagram *endpoint);
+/* Takes the kernel's reports over, so that waiting means something again. The latest one's error; 0: there was none. */
+int cosy_datagram_take_reports(cosy_datagram *endpoint);
+/* What a call is to give instead of being made; 0: nothing. */
+static inline int cosy_datagram_held_error(cosy_datagram *endpoint)
+{
+    int held = endpoint->held_error;
+    endpoint->held_error = 0;
+    return held;
+}
 int cosy_datagram_want_reports(cosy_datagram *endpoint);
 
 #endif

@@ -72,21 +72,25 @@ static int ask_kernel(cosy_datagram *endpoint, struct cosy_datagram_error *repor
     }
 }
 
-static struct cosy_datagram_error *place_for(cosy_datagram *endpoint)
-{
-    struct cosy_datagram_reports *reports = endpoint->reports;
-    if (reports->count == COSY_DATAGRAM_REPORTS) {
-        reports->first = (reports->first + 1) % COSY_DATAGRAM_REPORTS;
-        reports->count--;
-        endpoint->stats.reports_dropped++;
-    }
-    return &reports->of[(reports->first + reports->count) % COSY_DATAGRAM_REPORTS];
-}
+enum { PLACES = COSY_DATAGRAM_REPORTS + 1 };
 
-void cosy_datagram_take_reports(cosy_datagram *endpoint)
+/* The kernel forgets the error that a call would give when its report is taken. */
+int cosy_datagram_take_reports(cosy_datagram *endpoint)
 {
-    while (ask_kernel(endpoint, place_for(endpoint)) == 1)
-        endpoint->reports->count++;
+    int latest = 0;
+    struct cosy_datagram_reports *reports = endpoint->reports;
+    for (;;) {
+        struct cosy_datagram_error *place = &reports->of[(reports->first + reports->count) % PLACES];
+        if (ask_kernel(endpoint, place) != 1)
+            return latest;
+        latest = place->error;
+        reports->count++;
+        if (reports->count == PLACES) {
+            reports->first = (reports->first + 1) % PLACES;
+            reports->count--;
+            endpoint->stats.reports_dropped++;
+        }
+    }
 }
 
 int cosy_datagram_recv_error(cosy_datagram *endpoint, struct cosy_datagram_error *ret_error)
@@ -100,7 +104,7 @@ int cosy_datagram_recv_error(cosy_datagram *endpoint, struct cosy_datagram_error
     if (reports->count == 0)
         return ask_kernel(endpoint, ret_error);
     *ret_error = reports->of[reports->first];
-    reports->first = (reports->first + 1) % COSY_DATAGRAM_REPORTS;
+    reports->first = (reports->first + 1) % PLACES;
     reports->count--;
     return 1;
 }

@@ -18,8 +18,7 @@ static void note_sender(const cosy_datagram *endpoint, struct cosy_address *from
  * would close. */
 static int receive(cosy_datagram *endpoint, struct iovec *parts, size_t count, struct cosy_address *from, bool control)
 {
-    int held = endpoint->held_error;
-    endpoint->held_error = 0;
+    int held = cosy_datagram_held_error(endpoint);
     if (unlikely(held))
         return held;
     endpoint->header = (struct msghdr){.msg_iov = parts, .msg_iovlen = count};

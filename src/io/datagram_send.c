@@ -73,6 +73,9 @@ static bool has_no_edge(const cosy_datagram *endpoint, const struct sending *sen
 static int call_kernel(cosy_datagram *endpoint, const struct sending *sending)
 {
     const struct cosy_datagram_message *message = sending->message;
+    int held = cosy_datagram_held_error(endpoint);
+    if (unlikely(held))
+        return held;
     prepare(endpoint, sending);
     if (sending->segment) {
         uint16_t segment = (uint16_t)sending->segment;

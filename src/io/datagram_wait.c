@@ -97,6 +97,22 @@ static void line_up(struct cosy_line *line, struct cosy_waiter *waiter, bool in_
     line->first = waiter;
 }
 
+/* What the network reported is a receiver's to hear: one who waits, or the next call. */
+static bool hear_reports(cosy_datagram *endpoint, enum cosy_port_side which)
+{
+    struct cosy_datagram_side *receivers = &endpoint->sides[COSY_PORT_READ];
+    int error = cosy_datagram_take_reports(endpoint);
+    if (!error)
+        return false;
+    endpoint->held_error = error;
+    endpoint->port.may |= 1u << COSY_PORT_READ;
+    if (which == COSY_PORT_WRITE && !cosy_line_empty(&receivers->line) && !receivers->taken) {
+        cosy_port_wait_not(&receivers->edge);
+        give_turn(receivers);
+    }
+    return true;
+}
+
 /* With nobody before the task, the port is asked: 1: the direction may be tried at once; 0: wait; or an error. */
 static int ask_port(cosy_datagram *endpoint, enum cosy_port_side which, bool again)
 {
@@ -105,8 +121,10 @@ static int ask_port(cosy_datagram *endpoint, enum cosy_port_side which, bool aga
         side->taken = false;
     if (side->taken || !cosy_list_empty(&side->edge.link))
         return 0;
-    if (endpoint->reports)
-        cosy_datagram_take_reports(endpoint);
+    if (endpoint->reports && hear_reports(endpoint, which) && which == COSY_PORT_READ) {
+        side->taken = true;
+        return 1;
+    }
     int result = cosy_port_wait(&endpoint->port, which, &side->edge);
     if (result > 0)
         side->taken = true;
