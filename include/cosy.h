@@ -48,7 +48,10 @@
 /* io */
 #include "cosy/address.h"
 #include "cosy/datagram.h"
+#include "cosy/connection.h"
+#include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/server.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/transfer.h"

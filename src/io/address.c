@@ -150,8 +150,10 @@ int cosy_address_set_port(struct cosy_address *address, unsigned port)
 
 bool cosy_address_equal(const struct cosy_address *a, const struct cosy_address *b)
 {
-    if (a->size == 0 || b->size == 0 || a->any.sa_family != b->any.sa_family)
+    if (a->size == 0 || b->size == 0)
         return a->size == b->size;
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
     if (a->any.sa_family == AF_INET)
         return a->ip4.sin_port == b->ip4.sin_port && a->ip4.sin_addr.s_addr == b->ip4.sin_addr.s_addr;
     if (a->any.sa_family == AF_INET6)

@@ -9,6 +9,7 @@
 
 #include "../base/heap.h"
 #include "../loop/buffers.h"
+#include "server.h"
 
 static const struct cosy_net_ops *net_of(const cosy_stream *stream)
 {
@@ -271,6 +272,13 @@ void cosy_stream_abort(cosy_stream *stream)
     shut(stream, -ECONNABORTED, true);
 }
 
+void cosy_stream_end_input(cosy_stream *stream)
+{
+    stream->eof = true;
+    if (stream->port.fd >= 0)
+        cosy_port_nudge(&stream->port, COSY_PORT_READ);
+}
+
 int cosy_stream_close(cosy_stream *stream)
 {
     if (!stream)
@@ -290,6 +298,8 @@ int cosy_stream_close(cosy_stream *stream)
     if (result < 0)
         cosy_stream_fail(stream, "closing the stream to", result);
     stream->closed = true;
+    if (stream->connection)
+        cosy_connection_lost_stream(stream->connection);
     shut(stream, -COSY_ECLOSED, false);
     cosy_stream_leave(stream);
     if (cancelled)

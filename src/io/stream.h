@@ -66,7 +66,7 @@ struct cosy_stream {
     uint32_t spent; /* bytes in that turn */
     uint64_t wrote; /* the turn of the latest write that went straight to the kernel, plus one */
     cosy_ns grace;
-    const struct cosy_server *server; /* who counts it, or NULL */
+    struct cosy_connection *connection; /* a server's, which is told when it is closed; or NULL */
     char *peer_path;                  /* Unix: where it is connected to */
     uint8_t peer_size;                /* of `peer`: the other end as an IP address; 0: none known */
     char peer[28];
@@ -85,6 +85,9 @@ int cosy_stream_fail(const cosy_stream *stream, const char *doing, int error);
 
 /* Suspends until the direction may be tried; as cosy_port_await. */
 int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_side side);
+
+/* The input ends behind what has been received, as if the peer had said so. */
+void cosy_stream_end_input(cosy_stream *stream);
 
 /* For what carries bytes past the buffers (sendfile, splice): waits until what is buffered is sent and nobody else does the same; other writers wait until
  * end_raw. 0 or negative: not begun. */

@@ -8,6 +8,7 @@
 
 enum { DIRECT_LEAST = 2048 }; /* a smaller read goes through the buffer: one system call for many of them */
 enum { SEPARATORS = 8 };
+enum { LITTLE = 2048, LITTLE_ROOM = 4096 }; /* a beginning of a line that is waited on does not keep a whole buffer */
 
 static size_t buffered(const cosy_stream *stream)
 {
@@ -250,6 +251,17 @@ static bool is_hopeless(const cosy_stream *stream)
     return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ);
 }
 
+/* The task is about to wait. */
+static void hold_less(cosy_stream *stream)
+{
+    if (!stream->in)
+        return;
+    if (buffered(stream) == 0)
+        cosy_stream_free_input(stream);
+    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
+        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
+}
+
 /* Receives more into the buffer. > 0, 0 at the end, negative. */
 static int64_t fill(cosy_stream *stream, struct cosy_task *me)
 {
@@ -268,8 +280,7 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
                 stream->in_end += (uint32_t)result;
             return result;
         }
-        if (stream->in && buffered(stream) == 0)
-            cosy_stream_free_input(stream);
+        hold_less(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;

@@ -383,7 +383,7 @@ static __attribute__((noinline)) int send_patiently(cosy_stream *stream, struct 
         cosy_stream_lose(stream, -ENOMEM);
     cosy_stream_end_raw(stream);
     cosy_stream_leave(stream);
-    return result;
+    return result > 0 ? 0 : result;
 }
 
 /* What cannot be sent at once. */

@@ -12,6 +12,7 @@
 #include "stream.h"
 
 enum { PIECE = 1 << 20 };    /* asked of the kernel in one call: other tasks have their turn in between */
+enum { MUCH = 16384 };       /* that comes at once: worth a pipe */
 enum { FILE_PIECE = 65536 }; /* read in a thread by one job */
 
 static bool is_plain(const cosy_stream *stream)
@@ -43,7 +44,7 @@ static size_t piece_of(const struct sending *sending, size_t most)
 
 static bool is_refusal(int error)
 {
-    return error == -EINVAL || error == -ENOSYS || error == -EOPNOTSUPP || error == -EOVERFLOW;
+    return error == -EINVAL || error == -ENOSYS || error == -EOPNOTSUPP || error == -EOVERFLOW || error == -ESPIPE;
 }
 
 /* 0: all is sent, or the file has ended. 1: the kernel will not. Negative: failed. */
@@ -302,7 +303,7 @@ static int64_t splice_while_it_pays(struct moving *moving)
                 int64_t paused = pause_if_due(moving->from);
                 result = paused < 0 ? paused : result;
             }
-        } while (result >= COSY_BUFFER_SIZE && result != REFUSED && moving->left > 0);
+        } while (result >= MUCH && result != REFUSED && moving->left > 0);
         moving->from->in_use = false;
         if (result < 0)
             empty_pipe(moving);
@@ -319,7 +320,7 @@ static int64_t move_all(struct moving *moving)
         int64_t result = move_chunk(moving);
         if (result <= 0)
             return result;
-        bool much = result >= COSY_BUFFER_SIZE - 1 && cosy_stream_buffered(moving->from) == 0;
+        bool much = result >= MUCH && cosy_stream_buffered(moving->from) == 0;
         if (!can || !much || moving->from->eof || moving->left == 0)
             continue;
         result = splice_while_it_pays(moving);

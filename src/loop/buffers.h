@@ -4,7 +4,8 @@
 
 #include "loop.h"
 
-enum { COSY_BUFFER_SIZE = 16384, COSY_BUFFERS_KEPT = 64 };
+/* A message of 64 KiB comes in one piece, and there is room for a NUL behind it. The one that was given back last is in the cache, and is taken next. */
+enum { COSY_BUFFER_SIZE = 65536 + 64, COSY_BUFFERS_KEPT = 32 };
 
 /* NULL: no memory. */
 char *cosy_buffer_take(struct cosy_loop *loop);

@@ -93,6 +93,12 @@ int cosy_port_wait(struct cosy_port *port, enum cosy_port_side side, struct cosy
     return 0;
 }
 
+void cosy_port_nudge(struct cosy_port *port, enum cosy_port_side side)
+{
+    port->may |= (uint8_t)(1u << side);
+    tell(port, side, 0);
+}
+
 void cosy_port_fired(const struct cosy_sys_event *event)
 {
     struct cosy_port *port = event->data;

@@ -57,6 +57,8 @@ static inline void cosy_port_drained(struct cosy_port *port)
 /* Waits for an edge, behind those that wait already; see cosy_port_register for the errors. -COSY_ECLOSED: the port or its loop is closed. 1: there is
  * nothing to wait for, since the direction may be tried. */
 int cosy_port_wait(struct cosy_port *port, enum cosy_port_side side, struct cosy_port_waiter *waiter);
+/* Who waits is told to try again, as by an edge. */
+void cosy_port_nudge(struct cosy_port *port, enum cosy_port_side side);
 /* Stops waiting; harmless when it does not wait. */
 static inline void cosy_port_wait_not(struct cosy_port_waiter *waiter) { cosy_list_remove(&waiter->link); }
 

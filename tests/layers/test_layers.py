@@ -38,6 +38,8 @@ HEADERS = {
     "address.h": "io", "executor.h": "io", "stream.h": "io", "threadsafe.h": "io", "transfer.h": "io",
     "workers.h": "io",
     "datagram.h": "io", "pipe.h": "io",
+    "address.h": "io", "connection.h": "io", "dns.h": "io", "executor.h": "io", "server.h": "io", "stream.h": "io",
+    "threadsafe.h": "io", "transfer.h": "io", "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
 
