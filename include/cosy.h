@@ -51,6 +51,7 @@
 #include "cosy/connection.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/pipe.h"
 #include "cosy/server.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
