@@ -515,6 +515,12 @@ TASK_TEST(a_stale_unix_name_is_taken_over_and_a_strangers_file_is_not)
     ck_assert_int_eq(bind(stale, &address.any, address.size), 0);
     close(stale); /* the name stays */
     ck_assert_int_eq(cosy_open_datagram(&endpoint, .local_path = path), 0);
+    if (simulated()) { /* whose paths are not the machine's: the stale one is there still */
+        cosy_datagram_close(endpoint);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(rmdir(folder), 0);
+        return 0;
+    }
     /* somebody takes the name over: it is no longer this endpoint's to remove */
     ck_assert_int_eq(unlink(path), 0);
     FILE *file = fopen(path, "w");

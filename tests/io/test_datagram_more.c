@@ -5,6 +5,13 @@
 #include <net/if.h>
 #include <netinet/udp.h>
 
+/* The simulated network has neither reports nor groups, and says so; a real one must have them. */
+static bool not_on_this_network(int result)
+{
+    ck_assert_int_eq(result, simulated() ? -ENOPROTOOPT : 0);
+    return result < 0;
+}
+
 /* ---- messages ---- */
 
 TASK_TEST(pieces_are_one_datagram)
@@ -100,7 +107,8 @@ TASK_TEST(the_address_it_came_to_is_told_and_can_be_answered_from)
     struct cosy_address any, there, other;
     char data[8], text[COSY_ADDRESS_TEXT], name[IF_NAMESIZE];
     cosy_address_parse(&any, "0.0.0.0", 0);
-    ck_assert_int_eq(cosy_open_datagram(&server, .local = &any, .destination = true), 0);
+    if (not_on_this_network(cosy_open_datagram(&server, .local = &any, .destination = true)))
+        return 0;
     cosy_scoped(cosy_datagram) client = bound("127.0.0.1");
     cosy_datagram_sockname(server, &there);
     cosy_address_parse(&other, "127.0.0.5", cosy_address_port(&there));
@@ -228,7 +236,8 @@ TASK_TEST(reports_tell_where_and_what)
     char data[4], text[COSY_ADDRESS_TEXT];
     cosy_datagram_sockname(server, &there);
     cosy_datagram_close(server);
-    ck_assert_int_eq(cosy_open_datagram(&client, .family = AF_INET, .recv_errors = true), 0);
+    if (not_on_this_network(cosy_open_datagram(&client, .family = AF_INET, .recv_errors = true)))
+        return 0;
     ck_assert_int_eq(cosy_datagram_recv_error(client, &report), 0);
     ck_assert_int_eq(cosy_datagram_sendto(client, "hello", 5, &there), 0);
     ck_assert_int_eq(cosy_datagram_recv(client, data, sizeof data, NULL), -ECONNREFUSED);
@@ -257,7 +266,8 @@ TASK_TEST(reports_that_nobody_wants_are_dropped)
     int refused = 0, kept = 0;
     cosy_datagram_sockname(server, &there);
     cosy_datagram_close(server);
-    ck_assert_int_eq(cosy_open_datagram(&client, .family = AF_INET, .recv_errors = true), 0);
+    if (not_on_this_network(cosy_open_datagram(&client, .family = AF_INET, .recv_errors = true)))
+        return 0;
     for (int i = 0; i < 40; i++)
         if (cosy_datagram_trysend(client, &i, sizeof i, &there) == -ECONNREFUSED)
             refused++;
@@ -301,7 +311,8 @@ TASK_TEST(groups_are_joined_and_left)
     cosy_datagram_sockname(listener, &any);
     ck_assert_int_eq(cosy_open_datagram(&second, .local = &any, .reuse_address = true), 0);
     cosy_address_parse(&group, "239.255.17.4", cosy_address_port(&any));
-    ck_assert_int_eq(cosy_datagram_join(listener, &group, "lo"), 0);
+    if (not_on_this_network(cosy_datagram_join(listener, &group, "lo")))
+        return 0;
     ck_assert_int_eq(cosy_datagram_join(listener, &group, "lo"), -EADDRINUSE);
     ck_assert_ptr_nonnull(strstr(cosy_error_message(-EADDRINUSE), "joining multicast group 239.255.17.4"));
     ck_assert_int_eq(cosy_datagram_join(second, &group, "1"), 0);
@@ -336,7 +347,8 @@ TASK_TEST(one_source_of_a_group_can_be_joined)
     cosy_address_parse(&group, "232.1.2.3", cosy_address_port(&any));
     cosy_address_parse(&good, "127.0.0.1", 0);
     cosy_address_parse(&bad, "127.0.0.2", 0);
-    ck_assert_int_eq(cosy_datagram_join_source(listener, &group, &good, "lo"), 0);
+    if (not_on_this_network(cosy_datagram_join_source(listener, &group, &good, "lo")))
+        return 0;
     cosy_scoped(cosy_datagram) right = bound("127.0.0.1");
     cosy_scoped(cosy_datagram) wrong = bound("127.0.0.2");
     ck_assert_int_eq(cosy_datagram_set_multicast_interface(right, "lo"), 0);
@@ -394,7 +406,7 @@ TASK_TEST(drops_of_the_kernel_are_counted)
         got++;
     cosy_datagram_get_stats(server, &stats);
     ck_assert_int_lt(got, 100);
-    ck_assert_uint_eq(stats.dropped + (uint64_t)got, 100);
+    ck_assert_uint_eq(stats.dropped, simulated() ? 0u : 100u - (unsigned)got);
     return 0;
 }
 
@@ -420,7 +432,7 @@ cosy_async static int whole_life(void)
     cosy_scoped(cosy_datagram) client = NULL;
     cosy_datagram *pair[2];
     cosy_try(cosy_address_parse(&here, "127.0.0.1", 0));
-    cosy_try(cosy_open_datagram(&server, .local = &here, .reuse_port = true, .recv_errors = true));
+    cosy_try(cosy_open_datagram(&server, .local = &here, .reuse_port = true, .recv_errors = !simulated()));
     cosy_try(cosy_datagram_sockname(server, &here));
     cosy_try(cosy_open_datagram(&client, .remote = &here));
     cosy_try(exchange(server, client));
@@ -440,7 +452,7 @@ static int live(void)
 
 START_TEST(without_memory_nothing_leaks)
 {
-    starve(live);
+    starve_kernel_too(live);
 }
 END_TEST
 

@@ -753,7 +753,7 @@ START_TEST(without_memory_nothing_leaks)
     begin_test();
     int before = fcntl(0, F_DUPFD_CLOEXEC, 10);
     for (source_of_life = 0; source_of_life < SOURCES; source_of_life++)
-        starve(live);
+        starve_kernel_too(live);
     put_back(0, before);
 }
 END_TEST
