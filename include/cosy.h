@@ -48,9 +48,11 @@
 #include "cosy/with.h"
 /* io */
 #include "cosy/address.h"
+#include "cosy/datagram.h"
 #include "cosy/connection.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/pipe.h"
 #include "cosy/server.h"
 #include "cosy/sock.h"
 #include "cosy/stream.h"

@@ -36,6 +36,9 @@ HEADERS = {
     "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow", "wait.h": "flow",
     "with.h": "flow",
     "address.h": "io", "executor.h": "io", "sock.h": "io", "stream.h": "io", "threadsafe.h": "io", "workers.h": "io",
+    "address.h": "io", "executor.h": "io", "stream.h": "io", "threadsafe.h": "io", "transfer.h": "io",
+    "workers.h": "io",
+    "datagram.h": "io", "pipe.h": "io",
     "address.h": "io", "connection.h": "io", "dns.h": "io", "executor.h": "io", "server.h": "io", "stream.h": "io",
     "threadsafe.h": "io", "transfer.h": "io", "workers.h": "io",
 }
