@@ -3,7 +3,8 @@
  *                [--pid SERVER] [--cpu N]
  *
  * Prints `MODE VALUE UNIT key=value ...`: operations per second in the measured time, latencies in us, and for each
- * operation the server's own CPU time (--pid) and all time in which its processor was not idle (--cpu).
+ * operation the server's own CPU time (--pid) and all time in which its processor was not idle (--cpu). foreign_percent
+ * is the share of the processors that neither the server nor the load had nor left idle.
  */
 #include "load.h"
 
@@ -49,6 +50,12 @@ void load_turn(int timeout_ms)
     }
 }
 
+void load_close_by_reset(int fd)
+{
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 int load_connect(int port)
 {
     struct sockaddr_in address = net_address(port);
@@ -56,6 +63,7 @@ int load_connect(int port)
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         load_fail("connect");
     net_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    load_close_by_reset(fd);
     return fd;
 }
 
@@ -121,9 +129,23 @@ static double run_phase(const struct load_mode *mode, double seconds)
     return (double)(load.now - start);
 }
 
-static void print_result(double spent_ns, double server_ns, double busy_ns)
+/* What the measured time cost, as differences of these. */
+struct costs {
+    double server_ns, processor_ns, own_ns, all_ns;
+    int processors;
+};
+
+static struct costs read_costs(void)
 {
-    double done = (double)load.done;
+    struct costs costs = {.server_ns = load_server_cpu_ns(load.pid), .processor_ns = load_processor_busy_ns(load.cpu)};
+    costs.own_ns = bench_cpu_ns();
+    costs.all_ns = load_all_busy_ns(&costs.processors);
+    return costs;
+}
+
+static void print_result(double spent_ns, const struct costs *from, const struct costs *to)
+{
+    double done = (double)load.done, server_ns = to->server_ns - from->server_ns;
     if (!load.done)
         load_fail("no operation was completed");
     printf("%s %.6g per_s mib_per_s=%.1f", load.mode, done * 1e9 / spent_ns,
@@ -132,10 +154,13 @@ static void print_result(double spent_ns, double server_ns, double busy_ns)
         printf(" p50_us=%.2f p99_us=%.2f p999_us=%.2f max_us=%.1f", histogram_quantile(&load.latency, 0.5) / 1e3,
                histogram_quantile(&load.latency, 0.99) / 1e3, histogram_quantile(&load.latency, 0.999) / 1e3,
                (double)load.latency.most / 1e3);
-    if (load.pid)
-        printf(" server_us=%.4f", server_ns / done / 1e3);
     if (load.cpu >= 0)
-        printf(" cpu_us=%.4f", busy_ns / done / 1e3);
+        printf(" cpu_us=%.4f", (to->processor_ns - from->processor_ns) / done / 1e3);
+    if (load.pid) {
+        double foreign = to->all_ns - from->all_ns - server_ns - (to->own_ns - from->own_ns);
+        printf(" server_us=%.4f foreign_percent=%.1f", server_ns / done / 1e3,
+               foreign > 0 ? foreign * 100 / spent_ns / to->processors : 0);
+    }
     printf(" lost=%lu\n", (unsigned long)load.lost);
 }
 
@@ -144,16 +169,15 @@ static int measure(const struct load_mode *mode)
     load.epoll = net_check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     mode->open();
     run_phase(mode, load.warm_up);
-    double server = load_server_cpu_ns(load.pid), busy = load_processor_busy_ns(load.cpu);
+    struct costs from = read_costs();
     double spent = run_phase(mode, load.seconds);
-    server = load_server_cpu_ns(load.pid) - server;
-    busy = load_processor_busy_ns(load.cpu) - busy;
+    struct costs to = read_costs();
     uint64_t done = load.done, lost = load.lost;
     if (mode->close)
         mode->close();
     load.done = done;
     load.lost = lost;
-    print_result(spent, server, busy);
+    print_result(spent, &from, &to);
     return 0;
 }
 

@@ -55,6 +55,8 @@ _Noreturn void load_fail(const char *what); /* with errno, when it is set */
 void load_turn(int timeout_ms);             /* one epoll_wait and what it brings */
 void load_watch(struct watch *watch, uint32_t events);
 void load_rewatch(struct watch *watch, uint32_t events);
+/* Leaves no port behind that waits for a minute: the rows would run out of them. Used on every connection. */
+void load_close_by_reset(int fd);
 int load_connect(int port); /* connected, nodelay, still blocking */
 void load_set_nonblocking(int fd);
 void load_write_all(int fd, const void *data, size_t size);
@@ -65,4 +67,6 @@ bool load_would_block(ssize_t result);    /* true: try later; an error other tha
 /* server.c: the server's side, read from /proc. */
 double load_server_cpu_ns(int pid);     /* of all its threads */
 double load_processor_busy_ns(int cpu); /* not idle, softirq included; resolution 10 ms */
-double load_server_memory(int pid);     /* resident and page tables */
+double load_all_busy_ns(
+    int *count); /* of all processors that the load or the server may use, time taken by the host included */
+double load_server_memory(int pid); /* resident and page tables */

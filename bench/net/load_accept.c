@@ -25,15 +25,13 @@ static void try_request(struct visit *visit)
 static void begin(struct visit *visit)
 {
     struct sockaddr_in address = net_address(load.port);
-    /* The server closes first. Closed with a reset, its end lets go too; otherwise ports run out within a second. */
-    struct linger reset = {.l_onoff = 1};
     visit->began = load_clock_ns();
     visit->received = 0;
     visit->sent = false;
     visit->watch.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (visit->watch.fd < 0)
         load_fail("socket");
-    setsockopt(visit->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    load_close_by_reset(visit->watch.fd); /* makes the server's end, which closes first, let go too */
     if (connect(visit->watch.fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
         load_fail("connect");
     try_request(visit);

@@ -35,22 +35,42 @@ double load_server_cpu_ns(int pid)
     return sum;
 }
 
-/* The clock less what was idle, waiting for disks, or taken away by the host. */
-double load_processor_busy_ns(int cpu)
+/* The clock less what was idle or waiting for disks; what the host took away is told apart. */
+static double read_busy_ns(int cpu, double *stolen_ns)
 {
-    if (cpu < 0)
-        return 0;
     char line[512], name[16];
     FILE *file = open_proc("/proc/stat");
     int length = snprintf(name, sizeof name, "cpu%d ", cpu);
-    double idle = -1, waiting = 0, stolen = 0;
+    double idle = -1, waiting = 0, stolen = 0, tick_ns = 1e9 / (double)sysconf(_SC_CLK_TCK);
     while (idle < 0 && fgets(line, sizeof line, file))
         if (strncmp(line, name, (size_t)length) == 0)
             sscanf(line + length, "%*f %*f %*f %lf %lf %*f %*f %lf", &idle, &waiting, &stolen);
     fclose(file);
     if (idle < 0)
         load_fail("no such processor");
-    return (double)load_clock_ns() - (idle + waiting + stolen) * 1e9 / (double)sysconf(_SC_CLK_TCK);
+    *stolen_ns = stolen * tick_ns;
+    return (double)load_clock_ns() - (idle + waiting) * tick_ns;
+}
+
+double load_processor_busy_ns(int cpu)
+{
+    double stolen = 0, busy = cpu < 0 ? 0 : read_busy_ns(cpu, &stolen);
+    return busy - stolen;
+}
+
+double load_all_busy_ns(int *count)
+{
+    static cpu_set_t used; /* those of the load, and the server's */
+    double sum = 0, stolen;
+    if (CPU_COUNT(&used) == 0)
+        sched_getaffinity(0, sizeof used, &used);
+    if (load.cpu >= 0)
+        CPU_SET((unsigned)load.cpu, &used);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET((unsigned)cpu, &used))
+            sum += read_busy_ns(cpu, &stolen);
+    *count = CPU_COUNT(&used);
+    return sum;
 }
 
 double load_server_memory(int pid)

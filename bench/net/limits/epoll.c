@@ -156,17 +156,12 @@ int main(int argc, char **argv)
         const char *name;
         epoll_mode *open;
     } modes[] = {
-        {"echo", epoll_echo},
-        {"pipelined", epoll_pipelined},
-        {"sink", epoll_sink},
-        {"source", epoll_source},
-        {"accept", epoll_accept},
-        {"work", epoll_work},
-        {"forward", epoll_forward},
-        {"udp_echo", epoll_udp_echo},
-        {"udp_echo_gso", epoll_udp_echo_gso},
-        {"udp_sink", epoll_udp_sink},
-        {"udp_sink_gso", epoll_udp_sink_gso},
+        {"echo", epoll_echo},           {"idle", epoll_echo},
+        {"pipelined", epoll_pipelined}, {"sink", epoll_sink},
+        {"source", epoll_source},       {"accept", epoll_accept},
+        {"work", epoll_work},           {"forward", epoll_forward},
+        {"udp_echo", epoll_udp_echo},   {"udp_echo_gso", epoll_udp_echo_gso},
+        {"udp_sink", epoll_udp_sink},   {"udp_sink_gso", epoll_udp_sink_gso},
     };
     if (argc != 4 || strcmp(argv[1], "serve") != 0)
         return fprintf(stderr, "usage: %s serve MODE PORT\n", argv[0]), 2;

@@ -249,11 +249,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         uring_mode *open;
-    } modes[] = {{"echo", uring_echo},
-                 {"pipelined", uring_pipelined},
-                 {"sink", uring_sink},
-                 {"source", uring_source},
-                 {"accept", uring_accept}};
+    } modes[] = {{"echo", uring_echo}, {"idle", uring_echo},     {"pipelined", uring_pipelined},
+                 {"sink", uring_sink}, {"source", uring_source}, {"accept", uring_accept}};
     if (argc != 4 || strcmp(argv[1], "serve") != 0)
         return fprintf(stderr, "usage: %s serve MODE PORT\n", argv[0]), 2;
     const char *send = getenv("BENCH_SEND");

@@ -38,8 +38,10 @@ func readSize(r io.Reader) (int, error) {
 	return int(binary.LittleEndian.Uint32(header[:])), err
 }
 
-func serveEcho(c net.Conn, port int) {
-	buffer := make([]byte, 16*1024)
+func serveEcho(c net.Conn, port int) { echo(c, make([]byte, 16*1024)) }
+func serveIdle(c net.Conn, port int) { echo(c, make([]byte, 1024)) }
+
+func echo(c net.Conn, buffer []byte) {
 	for {
 		n, err := c.Read(buffer)
 		if err != nil {
@@ -162,7 +164,7 @@ func serveUDP(port int, sink bool) {
 }
 
 var streamModes = map[string]func(net.Conn, int){
-	"echo": serveEcho, "pipelined": servePipelined, "sink": serveSink, "source": serveSource, "accept": serveAccept,
+	"echo": serveEcho, "idle": serveIdle, "pipelined": servePipelined, "sink": serveSink, "source": serveSource, "accept": serveAccept,
 	"work": serveWork, "forward": serveForward,
 }
 
