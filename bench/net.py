@@ -1,5 +1,6 @@
 """The network rows: servers on one processor, the load generator on the other; see README.md and net/README.md."""
 import os
+import resource
 import select
 import socket
 import statistics
@@ -61,6 +62,14 @@ def processors():
     if len(allowed) < 2:
         raise Failed("the network rows need two processors")
     return allowed[:2]
+
+
+def raise_descriptor_limit(wanted):
+    """For this process and the servers and loads that it starts: a connection of the idle row is a descriptor in both."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def free_ports():
@@ -212,7 +221,7 @@ def judge(row, results):
             verdict = ratio_verdict(f"on epoll at least {bound}x epoll", median(results, "cosy_epoll"), median(results, "epoll"),
                                     bound)
         elif kind == "tail":
-            verdict = ratio_verdict(f"p99.9 at most {named}'s", detail(results, "cosy", "p999_us"),
+            verdict = ratio_verdict(f"p99.9 at most {bound}x {named}'s", detail(results, "cosy", "p999_us"),
                                     detail(results, hand, "p999_us"), bound, at_most=True)
         elif kind == "level":
             verdict = ratio_verdict(f"at least {bound}x {peer or 'best peer'}", own, median(results, peer), bound)
@@ -230,6 +239,7 @@ def judge(row, results):
 
 
 COLUMNS = (("p50_us", "p50"), ("p99_us", "p99"), ("p999_us", "p99.9 us"), ("server_us", "server"), ("cpu_us", "cpu us/op"),
+           ("load_us", "load"),
            ("mib_per_s", "MiB/s"), ("lost", "lost"), ("foreign_percent", "foreign %"), ("one_per_s", "one"), ("two_per_s", "two workers"), ("total_mib", "MiB in all"))
 
 

@@ -233,7 +233,11 @@ def check_net(commands, absent):
     """What the network rows cannot do without ends the run; a cosy that cannot serve is left out of them, and named."""
     if "load" not in commands:
         sys.exit("the load generator is not there, and no row of the network without it")
-    net.processors()
+    try:
+        net.processors()
+    except net.Failed as failed:
+        sys.exit(str(failed))
+    net.raise_descriptor_limit(20_000)
     reason = net.why_not(commands["cosy"]) if "cosy" in commands else None
     if reason:
         absent["cosy on the network"] = reason

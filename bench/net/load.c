@@ -154,6 +154,7 @@ static void print_result(double spent_ns, const struct costs *from, const struct
         printf(" p50_us=%.2f p99_us=%.2f p999_us=%.2f max_us=%.1f", histogram_quantile(&load.latency, 0.5) / 1e3,
                histogram_quantile(&load.latency, 0.99) / 1e3, histogram_quantile(&load.latency, 0.999) / 1e3,
                (double)load.latency.most / 1e3);
+    printf(" load_us=%.4f", (to->own_ns - from->own_ns) / done / 1e3);
     if (load.cpu >= 0)
         printf(" cpu_us=%.4f", (to->processor_ns - from->processor_ns) / done / 1e3);
     if (load.pid) {
