@@ -196,10 +196,17 @@ static char *describe_task(struct cosy_future *future)
     return cosy_heap_strdup(text);
 }
 
+const char *cosy_future_words(const struct cosy_future *future)
+{
+    const char *words = future->error ? cosy_error_text(future->error) : "";
+    if (*words || future->node.state != STATE_CANCELLED || !cosy_is_task(future))
+        return words;
+    return cosy_task_cancel_reason((const struct cosy_task *)(const void *)future);
+}
+
 void cosy_error_inherit(int code, struct cosy_future *from)
 {
-    const char *reason = code == -ECANCELED && cosy_is_task(from) ? cosy_task_cancel_reason(cosy_as_task(from)) : NULL;
-    struct cosy_error *error = cosy_error_new(code, from->error ? from->error->message : reason);
+    struct cosy_error *error = cosy_error_new(code, cosy_future_words(from));
     if (!error)
         return;
     error->cause = cosy_error_ref(from->error);
