@@ -515,10 +515,16 @@ ASYNC_TEST(and_completion_in_one_turn)
 }
 
 /* Both wake in the same turn; the first cancels the second, whose timer has fired already. */
-static int sleep_then_cancel(cosy_task **other)
+static int sleep_then_cancel(cosy_ns when, cosy_task **other)
 {
-    cosy_try(cosy_sleep_until(cosy_loop_time(cosy_running_loop()) + COSY_MS(1)));
+    cosy_try(cosy_sleep_until(when));
     return cosy_task_cancel(*other);
+}
+
+/* Not past when a task begins, on a busy machine either. */
+static cosy_ns some_time_ahead(void)
+{
+    return cosy_loop_time(cosy_running_loop()) + COSY_MS(50);
 }
 
 static int sleep_until(cosy_ns when)
@@ -531,8 +537,8 @@ static int sleep_until(cosy_ns when)
 ASYNC_TEST(and_a_timer_in_one_turn)
 {
     cosy_task *second;
-    cosy_ns when = cosy_loop_time(cosy_running_loop()) + COSY_MS(5);
-    cosy_scoped(cosy_task) first = cosy_create_task(sleep_then_cancel, &second);
+    cosy_ns when = some_time_ahead();
+    cosy_scoped(cosy_task) first = cosy_create_task(sleep_then_cancel, when, &second);
     second = cosy_create_task(sleep_until, when);
     ck_assert_int_eq(cosy_await(first), 1);
     ck_assert_int_eq(cosy_await(second), -ECANCELED);
@@ -547,8 +553,7 @@ ASYNC_TEST(and_a_timer_in_one_turn)
 /* A callback of the same turn finds the sleeper's timer fired but not told yet. */
 ASYNC_TEST(of_a_sleeper_whose_timer_has_fired)
 {
-    cosy_ns when =
-        cosy_loop_time(cosy_running_loop()) + COSY_MS(50); /* not past when it begins, on a busy machine either */
+    cosy_ns when = some_time_ahead();
     cosy_scoped(cosy_task) t = cosy_create_task(sleep_until, when);
     ck_assert_int_eq(cosy_call_at(cosy_running_loop(), when, cancel_plainly, t, NULL), 0);
     ck_assert_int_eq(cosy_await(t), -ECANCELED);

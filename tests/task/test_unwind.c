@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "sys/arch/switch.h"
 #include "task/unwind.h"
+#include "../harness/tool.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -23,14 +24,6 @@ void cosy_unwind_release(void);
 enum { STACK_SIZE = 1 << 18, MAX = 32 };
 
 #define noinline __attribute__((noinline))
-
-#if defined(__SANITIZE_THREAD__)
-static const __attribute__((unused)) bool thread_sanitizer = true;
-#elif defined(__has_feature)
-static const __attribute__((unused)) bool thread_sanitizer = __has_feature(thread_sanitizer);
-#else
-static const __attribute__((unused)) bool thread_sanitizer = false;
-#endif
 
 /* Notes the line on which a call stands. */
 #define AT(name, call) (lines.name = __LINE__, (call))
@@ -569,7 +562,7 @@ static Suite *unwind_suite(void)
     tcase_add_test(all, inlined_functions_are_frames);
     tcase_add_test(all, max_is_respected);
     tcase_add_test(all, deep_stack_is_cut);
-    if (!thread_sanitizer) /* it takes all that runs while the handler is parked for the handler */
+    if (!UNDER_TSAN) /* it takes all that runs while the handler is parked for the handler */
         tcase_add_test(all, signal_handlers_lead_to_what_they_interrupted);
     tcase_add_test(all, overwritten_stack_gives_what_is_left);
     tcase_add_test(all, here_is_told);
