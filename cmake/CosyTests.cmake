@@ -102,7 +102,7 @@ function(cosy_test_program floor file)
 endfunction()
 
 # Of the floors above sys, those that make no loop: nothing in them differs from backend to backend.
-set(COSY_TESTS_WITHOUT_LOOP loop.timers)
+set(COSY_TESTS_WITHOUT_LOOP loop.timers task.unwind)
 
 set(test_floors plain)
 if(CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)

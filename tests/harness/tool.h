@@ -1,4 +1,5 @@
-/* tool.h - which tool a test runs under: sanitizers, valgrind and emulators change what signals, limits and stacks do, and how long things take. */
+/* tool.h - which tool a test runs under: sanitizers, valgrind and emulators change what signals, limits and stacks do,
+ * and how long things take. */
 #ifndef COSY_TESTS_TOOL_H
 #define COSY_TESTS_TOOL_H
 

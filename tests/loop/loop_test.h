@@ -26,6 +26,13 @@
 
 #define LOCAL static __attribute__((unused))
 
+/* For inner loops: ck_assert writes to a pipe each time that it holds. */
+#define hold(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg("'%s' does not hold", #condition);                                                            \
+    } while (0)
+
 /* ---- loops ---- */
 
 #define new_loop(...)                                                                                                  \

@@ -1,24 +1,12 @@
-#include "../../src/loop/timers.h"
-
-#include <check.h>
-#include <errno.h>
+/* The timer wheel: order, ties, cancelling, memory; against a sorted array; without memory. */
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "../../src/base/heap.h"
-#include "../harness/tool.h"
+#include "../../src/loop/timers.h"
+#include "loop_test.h"
 
 #define MS   (INT64_C(1000000))
 #define S    (INT64_C(1000000000))
 #define YEAR (INT64_C(31556952) * S)
-
-/* For inner loops: ck_assert writes to a pipe each time that it holds. */
-#define hold(condition)                                                                                                \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            ck_abort_msg("'%s' does not hold", #condition);                                                            \
-    } while (0)
 
 static uint64_t seed_state;
 
@@ -694,9 +682,5 @@ int main(void)
     tcase_add_test(memory, cascades_never_need_memory);
     suite_add_tcase(suite, memory);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }
