@@ -174,14 +174,20 @@ void cosy_guards_forget(const char *low, size_t bytes)
         }
 }
 
-/* Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
+/* The blocks of the calling function, innermost first, as they will be left.
+ *
+ * Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
  * name is another. */
 int cosy_left_(const struct cosy_place_ *place, int code)
 {
     void *const *frame = __builtin_frame_address(0);
+    int taken_back = 0;
     for (struct cosy_guard_ *guard = *bucket_of(*frame); guard; guard = guard->next)
-        if (guard->frame == *frame && place && guard->func == place->func)
+        if (guard->frame == *frame && place && guard->func == place->func) {
+            if (guard->leave)
+                code = guard->leave(guard, code, &taken_back);
             guard->code = code;
+        }
     return pass_on(place, code, (uintptr_t)frame);
 }
 

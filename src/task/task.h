@@ -291,7 +291,9 @@ const char *cosy_error_text(const struct cosy_error *error);
 const char *cosy_future_words(const struct cosy_future *future);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
-/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. */
+/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. A guard's leave foretells what the block
+ * will make of a code when it ends, which is after the function's result is settled: *taken_back is how many cancel requests the
+ * blocks within it will have taken back by then, to be counted on. */
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
 void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
