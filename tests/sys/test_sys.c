@@ -25,6 +25,7 @@
 #include "../../src/base/heap.h"
 #include "../../src/sys/spin.h"
 #include "../../src/sys/sys.h"
+#include "../harness/tool.h"
 
 #if COSY_HAVE_LIBURING
 #include <liburing.h>
@@ -162,12 +163,6 @@ static int open_descriptors(void)
 }
 
 /* valgrind runs one thread at a time, in long slices. */
-static bool under_valgrind(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    return tool && strcmp(tool, "valgrind") == 0;
-}
-
 /* System calls of the floor, without making any fail. */
 static void count_calls(void)
 {
