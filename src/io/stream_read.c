@@ -108,10 +108,10 @@ static int make_room(cosy_stream *stream)
 {
     if (!stream->in)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* out of a little one before anything is received */
     if (stream->in_end + 1 < stream->in_room)
         return 0;
-    if (stream->in_room < COSY_BUFFER_SIZE)
-        return move_to(stream, COSY_BUFFER_SIZE, 0); /* from a little one at once to one in which much can be received */
     if (stream->in_begin < stream->in_room / 2)
         return move_to(stream, (size_t)stream->in_room * 2, 0);
     size_t size = buffered(stream);
