@@ -173,7 +173,11 @@ static const struct cosy_stream_kind *kind_of(struct cosy_loop *loop, int fd, in
     if (result == 0)
         return &cosy_socket_stream;
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) ? &terminal_stream : &cosy_pipe_stream;
+    if (fstat(fd, &status) < 0)
+        return &cosy_pipe_stream; /* the kernel table tells of what is closed; a simulated kernel's has no file */
+    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        *ret_error = -EPERM; /* some kernels would say so, others not */
+    return S_ISCHR(status.st_mode) ? &terminal_stream : &cosy_pipe_stream;
 }
 
 static void set_nodelay(struct cosy_loop *loop, int fd)

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <pty.h>
 #include <sys/socket.h>
 
 #include "io/stream.h"
