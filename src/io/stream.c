@@ -1,6 +1,7 @@
 /* stream.c - life of a stream, its kinds for sockets and for pipes, and what it tells about itself. */
 #include "stream.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,7 @@ static int adopt(struct cosy_loop *loop, int fd, cosy_stream **ret_stream, const
         return error ? error : was_nonblocking;
     }
     stream->was_blocking = !was_nonblocking;
+    stream->read_only = !is_socket && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
     if (is_socket && (!options || !options->delay))
         set_nodelay(loop, fd);
     *ret_stream = stream;
@@ -349,7 +351,7 @@ int cosy_stream_detach(cosy_stream *stream, void **ret_rest, size_t *ret_size)
 
 /* ---- what it is ---- */
 
-bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output; }
+bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output && !stream->read_only; }
 bool cosy_stream_is_closing(const cosy_stream *stream) { return stream->closing || stream->error; }
 int cosy_stream_fd(const cosy_stream *stream) { return stream->port.fd; }
 

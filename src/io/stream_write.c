@@ -578,7 +578,7 @@ int cosy_write_eof(cosy_stream *stream)
     struct cosy_task *me = cosy_task_or_complain("cosy_write_eof");
     if (!me)
         return -COSY_ENOTASK;
-    if (!stream || !stream->kind->end_output)
+    if (!stream || !cosy_can_write_eof(stream))
         return stream ? -ENOTSUP : -EINVAL;
     if (stream->error)
         return say(stream, stream->error);
