@@ -20,7 +20,7 @@
  * and sent together. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
  * When the connection is lost, the next write or drain gives its error.
  *
- * A stream belongs to its loop's thread. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
+ * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
  * hundred KiB. Semantics: https://docs.python.org/3/library/asyncio-stream.html, with the differences told here.
  */
 #ifndef COSY_STREAM_H

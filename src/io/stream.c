@@ -17,10 +17,10 @@ static const struct cosy_net_ops *net_of(const cosy_stream *stream)
     return stream->loop->sys->net;
 }
 
-/* False: the loop is closed, and nothing but closing is possible. */
+/* False: the loop is closed, and nothing but closing is possible. Its memory is held until the stream is freed. */
 static bool has_loop(const cosy_stream *stream)
 {
-    return stream->port.loop;
+    return !stream->loop->closed;
 }
 
 /* ---- sockets ---- */
@@ -152,6 +152,7 @@ cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_ki
         return NULL;
     stream->kind = kind;
     stream->loop = loop;
+    cosy_loop_hold(loop);
     stream->port.fd = -1;
     set_options(stream, options);
     set_peer(stream, peer);
@@ -252,6 +253,7 @@ static void stream_free(cosy_stream *stream)
 {
     if (stream->kind->release)
         stream->kind->release(stream);
+    cosy_loop_release(stream->loop);
     cosy_heap_free(stream->peer_path);
     cosy_heap_free(stream);
 }
@@ -295,7 +297,9 @@ int cosy_stream_close(cosy_stream *stream)
     bool cancelled = false, lost = stream->error && !stream->closing && stream->out_lost;
     int result = lost ? stream->error : 0;
     struct cosy_task *me = cosy_task_here();
-    bool waits = me && has_loop(stream) && stream->grace > 0;
+    bool waits = me && me->future.loop == stream->loop && stream->grace > 0;
+    if (!has_loop(stream))
+        stream->users = 0; /* tasks that it took along: they will not leave */
     cosy_stream_enter(stream);
     if (!stream->error && cosy_get_write_buffer_size(stream) > 0) {
         cosy_stream_flush_now(stream);

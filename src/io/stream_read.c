@@ -77,7 +77,7 @@ int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_
 void cosy_stream_free_input(cosy_stream *stream)
 {
     if (stream->in_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->in);
+        cosy_buffer_give(stream->loop, stream->in);
     else
         cosy_heap_free(stream->in);
     stream->in = stream->lent = NULL;
@@ -159,6 +159,8 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -COSY_ENOTASK;
     if (unlikely(!stream))
         return -EINVAL;
+    if (unlikely(me->future.loop != stream->loop))
+        return cosy_stream_fail(stream, "reading from", -COSY_EOTHERLOOP);
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     cosy_stream_take_back(stream);
