@@ -1,15 +1,15 @@
 /* stream.c - life of a stream, its kinds for sockets and for pipes, and what it tells about itself. */
-#include "stream.h"
+#include "pipe.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../base/heap.h"
 #include "../loop/buffers.h"
+#include "../sys/files.h"
 #include "server.h"
 
 static const struct cosy_net_ops *net_of(const cosy_stream *stream)
@@ -110,13 +110,9 @@ const struct cosy_stream_kind cosy_pipe_stream = {.name = "pipe",
                                                   .end_output = pipe_end_output,
                                                   .close = pipe_close};
 
-/* Closing one direction of a terminal would close both. */
-static const struct cosy_stream_kind terminal_stream = {
-    .name = "terminal", .receive = pipe_receive, .send = pipe_send, .wait = port_wait, .close = pipe_close};
-
 /* ---- making one ---- */
 
-static int check_options(const struct cosy_stream_options *options)
+int cosy_stream_check_options(const struct cosy_stream_options *options)
 {
     size_t high = options->high_water ? options->high_water : 65536;
     bool sound = options->limit <= INT32_MAX && options->high_water <= INT32_MAX && options->low_water <= high;
@@ -175,11 +171,9 @@ static const struct cosy_stream_kind *kind_of(struct cosy_loop *loop, int fd, in
     if (result == 0)
         return &cosy_socket_stream;
     struct stat status;
-    if (fstat(fd, &status) < 0)
-        return &cosy_pipe_stream; /* the kernel table tells of what is closed; a simulated kernel's has no file */
-    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+    if (cosy_sys_stat_fd(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
         *ret_error = -EPERM; /* some kernels would say so, others not */
-    return S_ISCHR(status.st_mode) ? &terminal_stream : &cosy_pipe_stream;
+    return cosy_pipe_kind(fd);
 }
 
 static void set_nodelay(struct cosy_loop *loop, int fd)
@@ -210,7 +204,7 @@ static int adopt(struct cosy_loop *loop, int fd, cosy_stream **ret_stream, const
         return error ? error : was_nonblocking;
     }
     stream->was_blocking = !was_nonblocking;
-    stream->read_only = !is_socket && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    stream->read_only = !is_socket && cosy_sys_access_mode(fd) == O_RDONLY;
     if (is_socket && (!options || !options->delay))
         set_nodelay(loop, fd);
     *ret_stream = stream;
@@ -222,14 +216,14 @@ int cosy_stream_adopt_(int fd, cosy_stream **ret_stream, const struct cosy_strea
     struct cosy_loop *loop = cosy_running_loop();
     if (!loop)
         return -COSY_ENOLOOP;
-    int error = !ret_stream ? -EINVAL : fd < 0 ? -EBADF : check_options(options);
+    int error = !ret_stream ? -EINVAL : fd < 0 ? -EBADF : cosy_stream_check_options(options);
     return error ? error : adopt(loop, fd, ret_stream, options);
 }
 
 int cosy_stream_pair_(cosy_stream *ret_streams[2], const struct cosy_stream_options *options)
 {
     struct cosy_loop *loop = cosy_running_loop();
-    int fds[2], error = !loop ? -COSY_ENOLOOP : !ret_streams ? -EINVAL : check_options(options);
+    int fds[2], error = !loop ? -COSY_ENOLOOP : !ret_streams ? -EINVAL : cosy_stream_check_options(options);
     if (!error)
         error = loop->sys->net->socketpair(loop->sys, AF_UNIX, SOCK_STREAM, 0, fds);
     if (error < 0)

@@ -78,6 +78,8 @@ struct cosy_stream {
  * for the caller to set (accepted sockets have it from their listener). */
 cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_kind *kind, int fd,
                              const struct cosy_address *peer, const struct cosy_stream_options *options);
+/* 0, or -EINVAL with words. */
+int cosy_stream_check_options(const struct cosy_stream_options *options);
 extern const struct cosy_stream_kind cosy_socket_stream, cosy_pipe_stream;
 
 /* The other end in words: "192.0.2.1:80". */

@@ -633,7 +633,8 @@ ASYNC_TEST(idle_streams_are_small)
             ck_assert_ptr_null(pairs[i][j]->in);
             ck_assert_ptr_null(pairs[i][j]->out);
         }
-    ck_assert_int_le(cosy_heap_live() - before, 2 * IDLE); /* a stream; and tables of the loop, a few */
+    if (!on_simulator()) /* whose sockets are memory too */
+        ck_assert_int_le(cosy_heap_live() - before, IDLE + 100); /* a stream each, and tables of the loop */
     for (int i = 0; i < IDLE / 2; i++) {
         ck_ok(cosy_stream_close(pairs[i][0]));
         ck_ok(cosy_await(readers[i]));
