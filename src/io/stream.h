@@ -54,6 +54,7 @@ struct cosy_stream {
     bool blocked;              /* the flusher waits at the kind */
     bool closing, closed;      /* cosy_stream_abort; cosy_stream_close */
     bool was_blocking;         /* the descriptor came without O_NONBLOCK */
+    bool read_only;            /* a pipe's end that is read from: closing it would not tell anybody of an end */
     char *out;
     uint32_t out_room, out_begin, out_end;
     uint32_t high, low, raw_size;

@@ -77,7 +77,7 @@ int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_
 void cosy_stream_free_input(cosy_stream *stream)
 {
     if (stream->in_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->in);
+        cosy_buffer_give(stream->loop, stream->in);
     else
         cosy_heap_free(stream->in);
     stream->in = stream->lent = NULL;
@@ -108,10 +108,10 @@ static int make_room(cosy_stream *stream)
 {
     if (!stream->in)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* out of a little one before anything is received */
     if (stream->in_end + 1 < stream->in_room)
         return 0;
-    if (stream->in_room < COSY_BUFFER_SIZE)
-        return move_to(stream, COSY_BUFFER_SIZE, 0); /* from a little one at once to one in which much can be received */
     if (stream->in_begin < stream->in_room / 2)
         return move_to(stream, (size_t)stream->in_room * 2, 0);
     size_t size = buffered(stream);
@@ -159,6 +159,8 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -COSY_ENOTASK;
     if (unlikely(!stream))
         return -EINVAL;
+    if (unlikely(me->future.loop != stream->loop))
+        return cosy_stream_fail(stream, "reading from", -COSY_EOTHERLOOP);
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     cosy_stream_take_back(stream);

@@ -43,7 +43,7 @@ int cosy_set_write_buffer_limits(cosy_stream *stream, size_t high, size_t low)
 void cosy_stream_free_output(cosy_stream *stream)
 {
     if (stream->out_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->out);
+        cosy_buffer_give(stream->loop, stream->out);
     else
         cosy_heap_free(stream->out);
     stream->out = NULL;
@@ -485,6 +485,8 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     struct cosy_task *me = cosy_task_or_complain("cosy_write");
     if (unlikely(!me))
         return -COSY_ENOTASK;
+    if (unlikely(me->future.loop != stream->loop))
+        return say(stream, -COSY_EOTHERLOOP);
     int result = 0;
     struct cursor cursor = {.parts = parts, .count = count, .left = size};
     cosy_stream_enter(stream);
@@ -553,6 +555,8 @@ static int wait_for_level(cosy_stream *stream, size_t level, const char *call)
         return -COSY_ENOTASK;
     if (!stream)
         return -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
     cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
     int result = cosy_stream_drain_to(stream, me, level, COSY_NEVER, NULL);
@@ -578,8 +582,10 @@ int cosy_write_eof(cosy_stream *stream)
     struct cosy_task *me = cosy_task_or_complain("cosy_write_eof");
     if (!me)
         return -COSY_ENOTASK;
-    if (!stream || !stream->kind->end_output)
+    if (!stream || !cosy_can_write_eof(stream))
         return stream ? -ENOTSUP : -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
     if (stream->error)
         return say(stream, stream->error);
     stream->eof_wanted = true;
