@@ -296,6 +296,7 @@ static void close_directly(struct uring *self)
         close(self->closing[--self->closing_count]);
 }
 
+/* Not by POLL_REMOVE: that refuses (EALREADY) a poll whose wake-up is on its way, and a multishot one would stay for good. */
 static int prepare_cancels(struct uring *self)
 {
     struct io_uring_sqe *sqe;
