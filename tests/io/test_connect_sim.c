@@ -244,21 +244,21 @@ SIM_TEST(a_lack_of_descriptors_in_the_middle_leaves_the_others_running)
 
 /* ---- whims, and cancels anywhere ---- */
 
+cosy_async static int accept_one(int listener)
+{
+    struct cosy_port port;
+    int fd = -EAGAIN, result = 0;
+    cosy_port_open(&port, loop_now(), listener);
+    while (result == 0 && (fd = COSY_PORT_CALL(&port, COSY_PORT_READ, accept, NULL, NULL)) == -EAGAIN)
+        result = cosy_port_await(cosy_task_here(), &port, COSY_PORT_READ);
+    cosy_port_release(&port, -COSY_ECLOSED);
+    return result < 0 ? result : fd;
+}
+
 cosy_async static int serve_one(int listener)
 {
     cosy_stream *other;
-    struct cosy_port port;
-    int fd;
-    cosy_port_open(&port, loop_now(), listener);
-    while ((fd = COSY_PORT_CALL(&port, COSY_PORT_READ, accept, NULL, NULL)) == -EAGAIN) {
-        int result = cosy_port_await(cosy_task_here(), &port, COSY_PORT_READ);
-        if (result < 0) {
-            cosy_port_close(&port, result);
-            return result;
-        }
-    }
-    cosy_port_close(&port, -COSY_ECLOSED);
-    int result = cosy_stream_adopt(fd, &other);
+    int fd = cosy_try(accept_one(listener)), result = cosy_stream_adopt(fd, &other);
     if (result < 0) {
         close_fd(fd);
         return result;
@@ -266,12 +266,6 @@ cosy_async static int serve_one(int listener)
     result = cosy_write(other, "hello", 5);
     int closed = cosy_stream_close(other);
     return result < 0 ? result : closed;
-}
-
-/* Whoever is to be greeted may have been cancelled. */
-cosy_async static int serve_for_a_while(int listener)
-{
-    return cosy_wait_for(cosy_call(serve_one, listener), COSY_S(300));
 }
 
 cosy_async static int greet(const char *host)
@@ -284,6 +278,24 @@ cosy_async static int greet(const char *host)
     return 0;
 }
 
+/* The other one may have been cancelled. */
+cosy_async static int serve_for_a_while(int listener)
+{
+    return cosy_wait_for(cosy_call(serve_one, listener), COSY_S(300));
+}
+cosy_async static int greet_for_a_while(const char *host)
+{
+    return cosy_wait_for(cosy_call(greet, host), COSY_S(300));
+}
+
+cosy_async static int serve_and_greet(int listener)
+{
+    cosy_scoped(cosy_task_group) group = cosy_task_group_open();
+    cosy_task_group_create_task(group, serve_for_a_while, listener);
+    cosy_task_group_create_task(group, greet_for_a_while, "many.test");
+    return cosy_task_group_wait(group);
+}
+
 /* Every kind of wait: a look-up, two dead, one that refuses late, one that answers. */
 cosy_async static int greet_among_the_dead(void)
 {
@@ -293,10 +305,9 @@ cosy_async static int greet_among_the_dead(void)
          .lookup_delay = COSY_MS(3));
     HOST(.name = "many.test", .address = "2001:db8:6::1", .behaviour = COSY_SIM_REFUSES, .lookup_delay = COSY_MS(3));
     HOST(.name = "many.test", .address = "198.51.100.3", .lookup_delay = COSY_MS(3));
-    cosy_scoped(cosy_task_group) group = cosy_task_group_open();
-    cosy_task_group_create_task(group, serve_for_a_while, listener);
-    cosy_task_group_create_task(group, greet, "many.test");
-    return cosy_task_group_wait(group);
+    int result = serve_and_greet(listener);
+    close_fd(listener);
+    return result;
 }
 
 START_TEST(cancelled_at_any_wait_nothing_is_left)
