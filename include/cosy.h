@@ -49,6 +49,7 @@
 #include "cosy/datagram.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/fds.h"
 #include "cosy/pipe.h"
 #include "cosy/server.h"
 #include "cosy/sock.h"

@@ -35,8 +35,8 @@ HEADERS = {
     "pool.h": "flow", "race.h": "flow", "rate.h": "flow", "retry.h": "flow", "runner.h": "flow", "scope.h": "flow",
     "shield.h": "flow", "sleep.h": "flow", "testing.h": "flow", "timeout.h": "flow", "wait.h": "flow",
     "with.h": "flow",
-    "address.h": "io", "connection.h": "io", "datagram.h": "io", "dns.h": "io", "executor.h": "io", "pipe.h": "io",
-    "server.h": "io", "sock.h": "io", "stream.h": "io", "threadsafe.h": "io", "transfer.h": "io",
+    "address.h": "io", "connection.h": "io", "datagram.h": "io", "dns.h": "io", "executor.h": "io", "fds.h": "io",
+    "pipe.h": "io", "server.h": "io", "sock.h": "io", "stream.h": "io", "threadsafe.h": "io", "transfer.h": "io",
     "workers.h": "io",
 }
 UMBRELLA = "app"  # <cosy.h> shows everything: only the top may include it
