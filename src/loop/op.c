@@ -263,6 +263,14 @@ int cosy_op_cancel_fd(cosy_loop *loop, int fd)
     return bad ? bad : cosy_borrow_evict(loop, fd, -ECANCELED);
 }
 
+int cosy_op_hold_fd(cosy_loop *loop, int fd)
+{
+    int bad = cosy_loop_check_caller(loop);
+    if (bad == 0)
+        bad = cosy_borrow_check(loop, fd);
+    return bad ? bad : cosy_borrow_hold(loop, fd);
+}
+
 size_t cosy_op_count(const cosy_loop *loop)
 {
     size_t count = 0;
