@@ -12,6 +12,7 @@
 #include "cosy/context.h"
 #include "cosy/loop.h"
 #include "cosy/op.h"
+#include "cosy/embed.h"
 /* task */
 #include "cosy/call.h"
 #include "cosy/coro.h"
