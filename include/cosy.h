@@ -11,6 +11,7 @@
 #include "cosy/colour.h"
 #include "cosy/context.h"
 #include "cosy/loop.h"
+#include "cosy/op.h"
 /* task */
 #include "cosy/call.h"
 #include "cosy/coro.h"
@@ -53,6 +54,7 @@
 #include "cosy/executor.h"
 #include "cosy/pipe.h"
 #include "cosy/server.h"
+#include "cosy/sock.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/transfer.h"

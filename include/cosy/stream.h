@@ -11,7 +11,7 @@
  * One object for both directions, whatever carries the bytes: TCP, Unix sockets, pipes, terminals, TLS.
  *
  * READING. One task at a time: a second one gets -EBUSY, as in asyncio. cosy_read copies into the caller's memory, from the socket directly when nothing is
- * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or its end. A stream holds
+ * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or cosy_stream_close. A stream holds
  * no buffer while nothing is in it. Cancelled at any moment, a read loses no byte: the next one gets it. At the end of the input, calls return 0 (and again
  * when called again). An error of the connection is given once what came before it has been read.
  *
@@ -128,7 +128,7 @@ cosy_async int64_t cosy_readuntil_bytes(cosy_stream *stream, char **ret_data, co
 /* Lends at least `least` bytes (at least one) without using them up: what is buffered, or what comes. How many there are; fewer than `least` only at the end of the
  * input. -COSY_ELIMIT when least is beyond the limit. Errors as cosy_read. */
 cosy_async int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least);
-/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many. Never suspends. */
+/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many; -EBUSY: another task reads. Never suspends. */
 int cosy_skip(cosy_stream *stream, size_t size);
 
 /* Reads to the end of the input into memory that the caller frees with free(): *ret_data, ended by a NUL that is not counted. How many bytes. -COSY_ELIMIT: more than `most`

@@ -451,11 +451,11 @@ static int refuse_name(const struct cosy_address *address, const struct answer *
 static int give_names(struct answer *answer, char **ret_host, char **ret_service)
 {
     if (ret_host) {
-        *ret_host = answer->host;
+        *ret_host = cosy_heap_give(answer->host);
         answer->host = NULL;
     }
     if (ret_service) {
-        *ret_service = answer->service;
+        *ret_service = cosy_heap_give(answer->service);
         answer->service = NULL;
     }
     drop_answer(answer);

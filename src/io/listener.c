@@ -230,8 +230,8 @@ static enum accepted pause(struct cosy_listener *listener, int error)
     if (server->told)
         return PAUSED;
     server->told = true;
-    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s: %s; it tries again each second",
-             cosy_server_name(server), cosy_address_text(&listener->address, text), cosy_strerror(error));
+    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s, and tries again each second",
+             cosy_server_name(server), cosy_address_text(&listener->address, text));
     cosy_server_report(server, message, error, NULL);
     return PAUSED;
 }
@@ -278,8 +278,8 @@ static void accept_batch(void *arg)
 
 /* ---- the end ---- */
 
-/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel table is gone too; a simulated one had its
- * own paths. */
+/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel table is gone too; a simulated one took its
+ * paths along, and no real file has their numbers. */
 static void remove_file(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;
@@ -287,7 +287,7 @@ static void remove_file(struct cosy_listener *listener)
     const struct cosy_net_ops *net = sys ? sys->net : &cosy_linux_net_ops;
     const char *path = path_of(&listener->address);
     struct cosy_net_file now;
-    if (!path || !listener->file.inode || (!sys && server->simulated))
+    if (!path || !listener->file.inode)
         return;
     int result = net->examine_path(sys, path, &now);
     if (result == 0 && now.inode == listener->file.inode && now.device == listener->file.device)

@@ -253,7 +253,10 @@ void cosy_stream_leave(cosy_stream *stream)
 /* Nothing is sent or read any more; who waits is woken with `result`, and still leaves. */
 static void shut(cosy_stream *stream, int result, bool abort)
 {
-    cosy_stream_free_input(stream);
+    if (abort && stream->lent)
+        stream->in_begin = stream->in_end; /* somebody has it still */
+    else
+        cosy_stream_free_input(stream);
     cosy_stream_lose(stream, result);
     stream->kind->close(stream, result, abort);
 }
@@ -306,6 +309,7 @@ static int take_rest(cosy_stream *stream, void **ret_rest, size_t *ret_size)
     size_t size = cosy_stream_buffered(stream);
     if (!ret_rest)
         return 0;
+    cosy_stream_take_back(stream);
     *ret_size = size;
     *ret_rest = size ? cosy_heap_alloc(size) : NULL;
     if (size && !*ret_rest)

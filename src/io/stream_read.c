@@ -110,6 +110,8 @@ static int make_room(cosy_stream *stream)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
     if (stream->in_end + 1 < stream->in_room)
         return 0;
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* from a little one at once to one in which much can be received */
     if (stream->in_begin < stream->in_room / 2)
         return move_to(stream, (size_t)stream->in_room * 2, 0);
     size_t size = buffered(stream);
@@ -125,14 +127,13 @@ static int give_back(cosy_stream *stream, const void *data, size_t size, int res
     if (size == 0 || stream->closing || stream->closed)
         return result;
     size_t room = size + buffered(stream) + 1;
-    if (room == COSY_BUFFER_SIZE)
-        room++; /* that size is the pool's */
-    if (move_to(stream, room, size) < 0) {
+    bool fits = stream->in && stream->in_begin >= size; /* it may have come from there */
+    if (!fits && move_to(stream, room > COSY_BUFFER_SIZE ? room : COSY_BUFFER_SIZE, size) < 0) {
         cosy_stream_abort(stream);
         return -ENOMEM;
     }
-    stream->in_begin = 0;
-    memcpy(stream->in, data, size);
+    stream->in_begin -= (uint32_t)size;
+    memcpy(stream->in + stream->in_begin, data, size);
     return result;
 }
 
@@ -141,6 +142,14 @@ static int give_back(cosy_stream *stream, const void *data, size_t size, int res
 static cosy_cold int say(const cosy_stream *stream, int error)
 {
     return error == -ECANCELED || error == -ENOMEM ? error : cosy_stream_fail(stream, "reading from", error);
+}
+
+void cosy_stream_take_back(cosy_stream *stream)
+{
+    if (!stream->lent)
+        return;
+    *stream->lent = stream->covered;
+    stream->lent = NULL;
 }
 
 /* 0, or why it may not read. What was lent is the stream's again. */
@@ -152,10 +161,7 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -EINVAL;
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
-    if (stream->lent) {
-        *stream->lent = stream->covered;
-        stream->lent = NULL;
-    }
+    cosy_stream_take_back(stream);
     stream->in_use = true;
     cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
@@ -193,7 +199,7 @@ static int64_t lend(cosy_stream *stream, char **ret_data, size_t size)
 /* A call that lends nothing still gives a string. */
 static int64_t lend_nothing(char **ret_data)
 {
-    static char nothing[1];
+    static __thread char nothing[1]; /* the caller may write there */
     nothing[0] = 0;
     *ret_data = nothing;
     return 0;
@@ -278,6 +284,8 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
         if (settle(stream, &result)) {
             if (result > 0)
                 stream->in_end += (uint32_t)result;
+            else if (buffered(stream) == 0)
+                cosy_stream_free_input(stream);
             return result;
         }
         hold_less(stream);
@@ -327,8 +335,13 @@ int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
     size_t got = 0;
     if (result < 0)
         return result;
-    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0)
+    if (!buffer && size)
+        return end(stream, -EINVAL);
+    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0) {
         got += (size_t)result;
+        if (cosy_stream_had_its_turn(stream) && got < size && (result = cosy_yield()) < 0)
+            break;
+    }
     stream->partial = got < UINT32_MAX ? (uint32_t)got : UINT32_MAX;
     if (result < 0)
         result = give_back(stream, buffer, got, (int)result);
@@ -352,7 +365,7 @@ int64_t cosy_read_chunk(cosy_stream *stream, char **ret_chunk)
 
 /* ---- up to a separator ---- */
 
-/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's. `from` need not be searched again. */
+/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's, the shortest's where several end there. `from` need not be searched again. */
 static size_t find(const cosy_stream *stream, const struct iovec *separators, size_t count, size_t from, size_t *ret_size)
 {
     const char *data = stream->in + stream->in_begin;
@@ -364,7 +377,7 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
             continue;
         const char *found = memmem(data + begin_at, limit - begin_at, separators[i].iov_base, size);
         size_t end_at = found ? (size_t)(found - data) + size : 0;
-        if (found && (!best || end_at < best)) {
+        if (found && (!best || end_at < best || size < *ret_size)) {
             best = end_at;
             *ret_size = size;
         }
@@ -375,13 +388,15 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
 /* The length up to the separator's end; 0: the input ended before. -COSY_ELIMIT: nothing is used up; *ret_searched: so far there is none. */
 static int64_t seek(cosy_stream *stream, struct cosy_task *me, const struct iovec *separators, size_t count)
 {
-    size_t searched = 0, size = 0;
+    size_t searched = 0, size = 0, longest = 0;
+    for (size_t i = 0; i < count; i++)
+        longest = separators[i].iov_len > longest ? separators[i].iov_len : longest;
     for (;;) {
         size_t found = buffered(stream) > searched ? find(stream, separators, count, searched, &size) : 0;
         if (found)
             return found - size > stream->limit ? -COSY_ELIMIT : (int64_t)found;
         searched = buffered(stream);
-        if (searched > stream->limit)
+        if (searched + 1 > stream->limit + longest) /* the beginning of a separator may be there */
             return -COSY_ELIMIT;
         int64_t result = fill(stream, me);
         if (result <= 0)
@@ -489,8 +504,10 @@ int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least)
 
 int cosy_skip(cosy_stream *stream, size_t size)
 {
-    if (!stream || size > buffered(stream))
+    if (!stream || (!stream->in_use && size > buffered(stream)))
         return -EINVAL;
+    if (stream->in_use)
+        return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     stream->in_begin += (uint32_t)size;
     return 0;
 }

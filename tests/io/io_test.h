@@ -6,16 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#ifndef THREAD_SANITIZER
-#define THREAD_SANITIZER 0
-#endif
+#include "../harness/tool.h"
 
 static void *end_at_once(void *unused)
 {
@@ -27,7 +18,7 @@ static void *end_at_once(void *unused)
 static void warm_threads_up(void)
 {
     pthread_t thread;
-    if (THREAD_SANITIZER && pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+    if (UNDER_TSAN && pthread_create(&thread, NULL, end_at_once, NULL) == 0)
         pthread_join(thread, NULL);
 }
 #define COSY_TEST_BEGINS warm_threads_up

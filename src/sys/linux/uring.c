@@ -303,7 +303,8 @@ static int prepare_cancels(struct uring *self)
         int error = next_entry(self, &sqe);
         if (error)
             return error;
-        io_uring_prep_poll_remove(sqe, self->cancels[--self->cancel_count]);
+        /* Not by a poll removal, which a multishot poll that is just being told of something refuses (-EALREADY). */
+        io_uring_prep_cancel64(sqe, self->cancels[--self->cancel_count], 0);
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
         if (self->skip_success)
             sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -785,8 +786,8 @@ static void take_back_requests(struct uring *self)
 static void uring_close(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
+    close_directly(self); /* first: what is left to the ring is not closed when its last enter fails */
     take_back_requests(self);
-    close_directly(self);
     tear_down(self);
     if (self->notify_fd >= 0)
         close(self->notify_fd);

@@ -47,7 +47,7 @@ static void send_back(struct sim_network *network, const struct sim_chunk *chunk
 static void arrive(struct sim_network *network, struct sim_chunk *chunk, int error)
 {
     struct sim_socket *socket = error ? NULL : cosy_sim_find_port(network, &chunk->to, SOCK_DGRAM, &chunk->from);
-    if (socket && !socket->shut_read && has_room(socket, chunk->end)) {
+    if (socket && has_room(socket, chunk->end)) {
         append(network, socket, chunk);
         return;
     }
@@ -111,7 +111,7 @@ static void arrive_at_many(struct sim_network *network, const struct sim_chunk *
             continue;
         struct sim_socket *socket = sim_socket_of(file);
         if (!sim_is_udp(socket) || !socket->local.size || sim_port(&socket->local) != sim_port(&chunk->to) ||
-            !cosy_sim_hears(socket, &chunk->to) || socket->shut_read)
+            !cosy_sim_hears(socket, &chunk->to))
             continue;
         if (!multicast || has_joined(socket, &chunk->to))
             copy_to(network, socket, chunk);
@@ -357,7 +357,7 @@ int cosy_sim_datagram_receive(struct sim_network *network, struct sim_socket *so
     if (socket->error)
         return cosy_sim_take_error(socket);
     if (!socket->in.first)
-        return socket->shut_read ? 0 : -EAGAIN;
+        return -EAGAIN; /* also when it is shut: datagrams have no end */
     if (!(flags & MSG_PEEK) && cosy_sim_happens(network, network->character.again_per_million)) {
         cosy_sim_touch(network, &socket->file, COSY_SYS_READ);
         return -EAGAIN;

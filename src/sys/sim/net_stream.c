@@ -190,12 +190,10 @@ int cosy_sim_shutdown(struct sim_network *network, struct sim_socket *socket, in
         return -EINVAL;
     if (!sim_is_udp(socket))
         return sim_is_tcp(socket) ? tcp_shutdown(network, socket, how) : unix_shutdown(network, socket, how);
-    if (!socket->remote.size)
-        return -ENOTCONN;
     socket->shut_read |= how != SHUT_WR;
     socket->shut_write |= how != SHUT_RD;
     cosy_sim_touch(network, &socket->file, SIM_BOTH);
-    return 0;
+    return socket->remote.size ? 0 : -ENOTCONN; /* it takes effect all the same */
 }
 
 /* Unread bytes, or no patience for them (SO_LINGER 0), turn the end into a reset; what arrives afterwards is answered
