@@ -1,6 +1,10 @@
 /* loop.c - life of a loop, and its turn (the order is a contract: see cosy/loop.h). */
 #include "loop.h"
 
+#include "borrow.h"
+#include "buffers.h"
+#include "port.h"
+
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +81,9 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
         return result;
     }
     loop->held = 1;
+    cosy_borrows_open(loop);
+    cosy_list_init(&loop->ops);
+    cosy_fd_table_init(&loop->ports, struct cosy_port, of_loop, fd);
     loop->marker.node.kind = COSY_NODE_MARKER;
     loop->slow_duration = COSY_MS(100);
     loop->debug = loop->watched = options->debug || environment_wants_debug();
@@ -120,6 +127,7 @@ int cosy_loop_close(cosy_loop *loop)
     if (cosy_loop_hooks.letting_go)
         cosy_loop_hooks.letting_go(loop);
     loop->closed = true;
+    cosy_ops_close(loop);
     for (struct cosy_node_ *node = cosy_inbox_close(loop), *next; node; node = next) {
         next = node->next;
         discard(loop, node);
@@ -133,6 +141,9 @@ int cosy_loop_close(cosy_loop *loop)
     cosy_heap_free(loop->due);
     cosy_signals_close(loop);
     cosy_watchers_close(loop);
+    cosy_borrows_close(loop);
+    cosy_ports_forget(loop);
+    cosy_buffers_free(loop);
     cosy_timers_free(loop->timers);
     loop->timers = NULL;
     loop->sys->ops->close(loop->sys);
@@ -206,7 +217,9 @@ static bool other_threads_exist(void)
  * finished is in the inbox before it is missed among the letters; idle ones do not count. */
 static bool is_deadlocked(struct cosy_loop *loop)
 {
-    return !loop->letters && cosy_timers_count(loop->timers) == 0 && cosy_watchers_count(loop) == 0 && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
+    bool watched = cosy_watchers_count(loop) != 0 || cosy_borrows_any(loop) || cosy_ports_awaited(loop);
+    return !loop->letters && cosy_timers_count(loop->timers) == 0 && !(watched && loop->sys->ops->expects(loop->sys)) &&
+           !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
 }
 
@@ -234,7 +247,10 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     if (deadline != INT64_MIN)
         loop->stride = 0;
     for (int i = 0; i < n; i++)
-        cosy_watchers_fired(loop, &events[i]);
+        if (events[i].events & COSY_SYS_EDGE)
+            cosy_port_fired(&events[i]);
+        else
+            ((const struct cosy_level_watch *)events[i].data)->fired(loop, &events[i]);
     cosy_signals_collect(loop);
     cosy_inbox_drain(loop);
     return n < 0 ? n : 0;

@@ -12,6 +12,7 @@
 #include "../base/base.h"
 
 struct cosy_sys;
+struct cosy_net_ops;
 
 enum cosy_sys_kind { COSY_SYS_AUTO, COSY_SYS_URING, COSY_SYS_EPOLL, COSY_SYS_SIM };
 
@@ -23,6 +24,12 @@ struct cosy_sys_config {
 
 /* Interest in, and readiness of, a descriptor. ERROR and HANGUP are always reported. */
 enum { COSY_SYS_READ = 1, COSY_SYS_WRITE = 2, COSY_SYS_ERROR = 4, COSY_SYS_HANGUP = 8, COSY_SYS_INVALID = 16 };
+/* In watch() and rewatch(): report changes, not states. In an event: it is of such a watch. */
+enum { COSY_SYS_EDGE = 32 };
+/* In an event: the peer will send no more (the end of file may have come with these bytes, and makes no further edge). */
+enum { COSY_SYS_READ_END = 64 };
+/* In an event of an edge watch: what it tells is not told again until rewatch() asks for it. */
+enum { COSY_SYS_SPENT = 128 };
 
 struct cosy_sys_event {
     void *data;      /* as given to watch() */
@@ -48,6 +55,13 @@ struct cosy_sys_ops {
     int (*rewatch)(struct cosy_sys *sys, uint64_t id, unsigned events);
     int (*unwatch)(struct cosy_sys *sys, uint64_t id);
 
+    /* With COSY_SYS_EDGE, for descriptors whose reads and writes the library makes itself: an event comes after watch() for what is
+     * ready then, and later whenever something has changed, once; several changes may come as one event, and an event may be a false alarm.
+     * So whoever got -EAGAIN after its latest event will get another one. rewatch() only adds events. Nothing is asked about what the descriptor is.
+     *
+     * close_fd: unwatches (watch_id 0: it is not watched) and closes. The descriptor is gone when this call or the next wait() returns. */
+    void (*close_fd)(struct cosy_sys *sys, int fd, uint64_t watch_id);
+
     /* Collects up to max events. Blocks until there is one, until wake(), until a signal, or until `deadline`
      * (on now()'s clock; <= now: does not block; COSY_NEVER: no limit). Returns how many, or a negative code
      * (-EINTR is returned as 0 events). Never returns early because of rounding when it returns for the
@@ -57,6 +71,9 @@ struct cosy_sys_ops {
     /* True when wait() might find something without blocking; a memory read, no system call. A backend that
      * cannot know without asking the kernel returns false. */
     bool (*peek)(struct cosy_sys *sys);
+
+    /* True when what is watched can become ready without this process: false on a simulated network where nothing is under way. */
+    bool (*expects)(struct cosy_sys *sys);
 
     /* Makes the present or the next wait() return. From any thread, and from a signal handler; calls coalesce. */
     int (*wake)(struct cosy_sys *sys);
@@ -69,6 +86,7 @@ struct cosy_sys_ops {
 /* What every instance begins with. */
 struct cosy_sys {
     const struct cosy_sys_ops *ops;
+    const struct cosy_net_ops *net; /* net.h */
 };
 
 /* Opens a kernel: config->kind, else COSY_BACKEND (uring, epoll, sim), else automatic. -EINVAL for a

@@ -78,7 +78,8 @@ struct cosy_watch *cosy_watches_add(struct cosy_watches *table, size_t key, int 
     watch->key = key;
     watch->fd = fd;
     watch->events = events;
-    watch->asked = 0;
+    watch->asked = watch->edges = 0;
+    cosy_list_init(&watch->edge_link);
     watch->armed = watch->dead = false;
     table->by_key[key] = watch;
     return watch;
@@ -150,20 +151,22 @@ bool cosy_watch_is_same(const struct cosy_watch *old, const struct cosy_identity
 
 int cosy_sys_check_events(unsigned events)
 {
-    return events & ~(unsigned)(COSY_SYS_READ | COSY_SYS_WRITE | COSY_SYS_ERROR | COSY_SYS_HANGUP) ? -EINVAL : 0;
+    unsigned known = COSY_SYS_READ | COSY_SYS_WRITE | COSY_SYS_ERROR | COSY_SYS_HANGUP | COSY_SYS_EDGE;
+    return events & ~known ? -EINVAL : 0;
 }
 
-_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP,
+_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
                "one translation serves poll, epoll and io_uring");
 
 unsigned cosy_sys_to_poll(unsigned events)
 {
-    return (events & COSY_SYS_READ ? POLLIN : 0u) | (events & COSY_SYS_WRITE ? POLLOUT : 0u);
+    unsigned read = events & COSY_SYS_EDGE ? POLLIN | POLLRDHUP : POLLIN;
+    return (events & COSY_SYS_READ ? read : 0u) | (events & COSY_SYS_WRITE ? POLLOUT : 0u);
 }
 
 unsigned cosy_sys_from_poll(unsigned poll_events)
 {
     return (poll_events & POLLIN ? COSY_SYS_READ : 0u) | (poll_events & POLLOUT ? COSY_SYS_WRITE : 0u) |
            (poll_events & POLLERR ? COSY_SYS_ERROR : 0u) | (poll_events & POLLHUP ? COSY_SYS_HANGUP : 0u) |
-           (poll_events & POLLNVAL ? COSY_SYS_INVALID : 0u);
+           (poll_events & POLLNVAL ? COSY_SYS_INVALID : 0u) | (poll_events & POLLRDHUP ? COSY_SYS_READ_END : 0u);
 }

@@ -20,6 +20,7 @@ struct cosy_identity {
 
 struct cosy_watch {
     struct cosy_link link; /* the free list, or a list of the backend */
+    struct cosy_link edge_link; /* uring: on the list of those with edges */
     void *data;
     struct cosy_identity identity; /* only where the backend looks for it */
     size_t key;
@@ -29,6 +30,7 @@ struct cosy_watch {
     unsigned events; /* wanted; 0 = report nothing */
     unsigned asked;  /* what the kernel was asked for */
     bool armed;      /* uring: a request is in the kernel, or on its way there */
+    unsigned edges;  /* edge watches. uring: what happened and was not reported yet; sim: what was told and not asked for again */
     bool dead;       /* the descriptor turned out to be closed, and that was reported */
 };
 
@@ -76,6 +78,17 @@ unsigned cosy_sys_from_poll(unsigned poll_events);
 static inline unsigned cosy_watch_filter(const struct cosy_watch *watch, unsigned ready)
 {
     return watch->events ? ready & (watch->events | COSY_SYS_ERROR | COSY_SYS_HANGUP | COSY_SYS_INVALID) : 0;
+}
+
+static inline bool cosy_watch_is_edge(const struct cosy_watch *watch)
+{
+    return watch->events & COSY_SYS_EDGE;
+}
+
+/* What an edge watch is told; 0: nothing of interest. */
+static inline unsigned cosy_watch_edges(unsigned ready)
+{
+    return ready ? ready | COSY_SYS_EDGE : 0;
 }
 
 #endif

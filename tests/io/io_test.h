@@ -91,4 +91,24 @@ __attribute__((unused)) static void join_threads(pthread_t *threads, size_t coun
         usleep(100);
 }
 
+/* starve() for what uses the network: the simulated kernel's memory is this process's, and it says ENOBUFS as kernels do. */
+__attribute__((unused)) static void starve_kernel_too(int (*scenario)(void))
+{
+    begin_test();
+    ck_assert_int_eq(scenario(), 0); /* so that what is pooled is there */
+    int fds = entries("/proc/self/fd"), result;
+    long n = 1, counted = n;
+    for (; counted >= n; n++) {
+        cosy_heap_fail_nth(n, false);
+        result = scenario();
+        counted = cosy_heap_counted();
+        cosy_heap_fail_nth(0, false);
+        ck_assert_int_eq(entries("/proc/self/fd"), fds);
+        ck_assert_msg(result == 0 || (counted >= n && (result == -ENOMEM || result == -ENOBUFS)),
+                      "allocation %ld failing gave %s", n, cosy_errname(result));
+        ck_assert_int_lt(n, 2000);
+    }
+    logged[0] = 0;
+}
+
 #endif

@@ -15,6 +15,7 @@
 #include <limits.h>
 
 #include "../../base/heap.h"
+#include "../net.h"
 #include "../spin.h"
 #include "../syscalls.h"
 #include "../waker.h"
@@ -46,6 +47,12 @@ static int control(int epfd, int op, int fd, unsigned mask, uint64_t token)
     return sys_epoll_ctl(epfd, op, fd, &event);
 }
 
+/* What the kernel is asked for. */
+static unsigned mask_of(unsigned events)
+{
+    return cosy_sys_to_poll(events) | (events & COSY_SYS_EDGE ? (unsigned)EPOLLET : 0u);
+}
+
 static cosy_ns epoll_now(struct cosy_sys *sys)
 {
     (void)sys;
@@ -71,7 +78,7 @@ static int epoll_watch(struct cosy_sys *sys, int fd, unsigned events, void *data
 
     struct cosy_watch *old = cosy_watches_by_key(&self->watches, (size_t)fd);
     struct cosy_watch *watch = cosy_watches_add(&self->watches, (size_t)fd, fd, events, data);
-    watch->asked = cosy_sys_to_poll(events);
+    watch->asked = mask_of(events);
     error = control(self->fd, EPOLL_CTL_ADD, fd, watch->asked, cosy_watch_id(watch));
     if (error == -EEXIST && !old) /* unwatch() could not remove it */
         error = control(self->fd, EPOLL_CTL_MOD, fd, watch->asked, cosy_watch_id(watch));
@@ -93,7 +100,9 @@ static int epoll_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
     int error = watch ? cosy_sys_check_events(events) : -ENOENT;
     if (error)
         return error;
-    unsigned mask = cosy_sys_to_poll(events);
+    if (cosy_watch_is_edge(watch))
+        events |= watch->events;
+    unsigned mask = mask_of(events);
     bool covered = watch->asked != MUTED && !(mask & ~watch->asked);
     if (events && !covered) {
         error = control(self->fd, EPOLL_CTL_MOD, watch->fd, mask, id);
@@ -115,6 +124,22 @@ static int epoll_unwatch(struct cosy_sys *sys, uint64_t id)
     control(self->fd, EPOLL_CTL_DEL, watch->fd, 0, 0);
     cosy_watches_remove(&self->watches, watch);
     return 0;
+}
+
+/* The kernel forgets a descriptor when its last copy is closed; if there are others, what they cause is recognised as stale. */
+static void epoll_close_fd(struct cosy_sys *sys, int fd, uint64_t watch_id)
+{
+    struct epoll *self = epoll_of(sys);
+    struct cosy_watch *watch = watch_id ? cosy_watches_by_id(&self->watches, watch_id) : NULL;
+    if (watch)
+        cosy_watches_remove(&self->watches, watch);
+    close(fd);
+}
+
+static bool epoll_expects(struct cosy_sys *sys)
+{
+    (void)sys;
+    return true;
 }
 
 static int fill_set(struct epoll *self, int epfd)
@@ -163,7 +188,8 @@ static int report(struct epoll *self, int count, struct cosy_sys_event *events)
             stale = true;
             continue;
         }
-        unsigned ready = cosy_watch_filter(watch, cosy_sys_from_poll(self->batch[i].events));
+        unsigned ready = cosy_sys_from_poll(self->batch[i].events);
+        ready = cosy_watch_is_edge(watch) ? cosy_watch_edges(ready) : cosy_watch_filter(watch, ready);
         if (ready)
             events[reported++] = (struct cosy_sys_event){.data = watch->data, .events = ready};
         else
@@ -275,6 +301,8 @@ static const struct cosy_sys_ops epoll_ops = {
     .watch = epoll_watch,
     .rewatch = epoll_rewatch,
     .unwatch = epoll_unwatch,
+    .close_fd = epoll_close_fd,
+    .expects = epoll_expects,
     .wait = epoll_wait_events,
     .peek = epoll_peek,
     .wake = epoll_wake,
@@ -287,6 +315,7 @@ int cosy_sys_open_epoll(struct cosy_sys **ret_sys, const struct cosy_sys_config 
     if (!self)
         return -ENOMEM;
     self->sys.ops = &epoll_ops;
+    self->sys.net = &cosy_linux_net_ops;
     self->waker.fd = -1;
     self->spin.limit = config->spin;
     cosy_watches_init(&self->watches);

@@ -9,6 +9,10 @@
  *  - A watch that wants events, lives and is not armed is on the list `due`.
  *  - A request whose watch gave it up is in `cancels` until its removal is in the submission queue. There is room for
  *    one per watch, because a watch is only armed again after `cancels` was emptied: a cancel cannot be lost.
+ *  - An edge watch has a multishot poll instead, which stays armed. What it reports is gathered in `edges`, and the watch is on the list `edged`
+ *    while there is any: edges are never dropped, and wait() does not sleep on one.
+ *  - A descriptor whose watch is armed is closed by the ring, behind the cancel: the request holds the open file. It stands in
+ *    `closing`, which has as many places as `cancels`, until then.
  *  - What the kernel noted while the program ran is a hint only, because the program may have read since. Completions
  *    that lie there when wait() begins are asked for again, in the same enter. Of noted wake-ups that become
  *    completions in the enter, the kernel reports the state of then: wait() asks poll(2) for the state of now.
@@ -39,6 +43,7 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
 #endif
 
 #include "../../base/heap.h"
+#include "../net.h"
 #include "../spin.h"
 #include "../syscalls.h"
 #include "../waker.h"
@@ -67,8 +72,10 @@ struct uring {
     struct cosy_spin spin;
     struct cosy_watches watches;
     struct cosy_link due;
+    struct cosy_link edged;
     uint64_t *cancels;
-    uint32_t cancel_count, cancel_room;
+    int *closing;
+    uint32_t cancel_count, closing_count, cancel_room; /* cancel_room: of both */
     struct cosy_watch *found[BATCH]; /* whose events wait() is about to report */
     struct pollfd fresh[BATCH];
 };
@@ -267,6 +274,28 @@ static void give_up_request(struct uring *self, struct cosy_watch *watch)
     watch->armed = false;
 }
 
+/* For those whose cancels stand in the queue before them. */
+static int prepare_closes(struct uring *self)
+{
+    struct io_uring_sqe *sqe;
+    while (self->closing_count) {
+        int error = next_entry(self, &sqe);
+        if (error)
+            return error;
+        io_uring_prep_close(sqe, self->closing[--self->closing_count]);
+        io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
+        if (self->skip_success)
+            sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+    return 0;
+}
+
+static void close_directly(struct uring *self)
+{
+    while (self->closing_count)
+        close(self->closing[--self->closing_count]);
+}
+
 static int prepare_cancels(struct uring *self)
 {
     struct io_uring_sqe *sqe;
@@ -274,12 +303,13 @@ static int prepare_cancels(struct uring *self)
         int error = next_entry(self, &sqe);
         if (error)
             return error;
-        io_uring_prep_poll_remove(sqe, self->cancels[--self->cancel_count]);
+        /* Not by a poll removal, which a multishot poll that is just being told of something refuses (-EALREADY). */
+        io_uring_prep_cancel64(sqe, self->cancels[--self->cancel_count], 0);
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
         if (self->skip_success)
             sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }
-    return 0;
+    return prepare_closes(self);
 }
 
 static int prepare_wake(struct uring *self)
@@ -307,7 +337,10 @@ static int prepare_due(struct uring *self)
         watch->sequence++;
         watch->asked = cosy_sys_to_poll(watch->events);
         watch->armed = true;
-        io_uring_prep_poll_add(sqe, watch->fd, watch->asked);
+        if (cosy_watch_is_edge(watch))
+            io_uring_prep_poll_multishot(sqe, watch->fd, watch->asked);
+        else
+            io_uring_prep_poll_add(sqe, watch->fd, watch->asked);
         io_uring_sqe_set_data64(sqe, token_of(watch));
     }
     return 0;
@@ -357,6 +390,32 @@ static void append_all(struct cosy_link *head, struct cosy_link *from)
     }
 }
 
+static void note_edge(struct uring *self, struct cosy_watch *watch, const struct io_uring_cqe *cqe)
+{
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        watch->armed = false;
+    unsigned ready = cqe->res >= 0 ? cosy_sys_from_poll((unsigned)cqe->res) : will_pass(cqe->res) ? 0 : COSY_SYS_INVALID;
+    if (ready & COSY_SYS_INVALID)
+        watch->dead = true;
+    else if (!watch->armed)
+        cosy_list_append(&self->due, &watch->link);
+    if (ready && !watch->edges)
+        cosy_list_append(&self->edged, &watch->edge_link);
+    watch->edges |= ready;
+}
+
+/* Behind the `count` events that there are. */
+static int report_edges(struct uring *self, struct cosy_sys_event *events, int count, int max)
+{
+    while (count < max && !cosy_list_empty(&self->edged)) {
+        struct cosy_watch *watch = container_of(self->edged.next, struct cosy_watch, edge_link);
+        cosy_list_remove(&watch->edge_link);
+        events[count++] = (struct cosy_sys_event){.data = watch->data, .events = cosy_watch_edges(watch->edges)};
+        watch->edges = 0;
+    }
+    return count;
+}
+
 /* Empties the completion queue. Reports up to max; the others become due again, before those that are reported, so
  * that each gets its turn. *ret_seen tells that there were completions at all. */
 static int collect(struct uring *self, struct cosy_sys_event *events, int max, bool *ret_seen)
@@ -372,6 +431,10 @@ static int collect(struct uring *self, struct cosy_sys_event *events, int max, b
         struct cosy_watch *watch = watch_of(self, cqe);
         if (!watch)
             continue;
+        if (cosy_watch_is_edge(watch)) {
+            note_edge(self, watch, cqe);
+            continue;
+        }
         watch->armed = false;
         if (!watch->events)
             continue; /* rewatch() makes it due */
@@ -440,6 +503,7 @@ static void make_all_due(struct uring *self)
 {
     cosy_list_init(&self->due);
     self->cancel_count = 0;
+    close_directly(self);
     for (uint32_t i = 0; i < self->watches.count; i++) {
         struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
         watch->armed = false;
@@ -494,7 +558,7 @@ static void arm_if_embedded(struct uring *self)
     update_notification(self);
 }
 
-/* One place in `cancels` per watch. */
+/* One place in `cancels` and `closing` per watch. */
 static int reserve_cancels(struct uring *self)
 {
     if (self->cancel_room >= self->watches.count)
@@ -503,6 +567,10 @@ static int reserve_cancels(struct uring *self)
     if (!cancels)
         return -ENOMEM;
     self->cancels = cancels;
+    int *closing = cosy_heap_resize(self->closing, self->watches.count * sizeof *closing);
+    if (!closing)
+        return -ENOMEM;
+    self->closing = closing;
     self->cancel_room = self->watches.count;
     return 0;
 }
@@ -511,19 +579,26 @@ static void drop(struct uring *self, struct cosy_watch *watch)
 {
     if (watch->armed)
         give_up_request(self, watch);
+    if (watch->edges)
+        cosy_list_remove(&watch->edge_link);
+    watch->edges = 0;
     cosy_watches_remove(&self->watches, watch);
 }
 
 static int uring_watch(struct cosy_sys *sys, int fd, unsigned events, void *data, uint64_t *ret_id)
 {
     struct uring *self = uring_of(sys);
-    struct cosy_identity identity;
-    int error = cosy_sys_check_events(events);
-    if (!error)
-        error = cosy_sys_examine(fd, &identity);
+    struct cosy_identity identity = {0};
+    int error = fd < 0 ? -EBADF : cosy_sys_check_events(events);
     if (error)
         return error;
     struct cosy_watch *old = cosy_watches_by_key(&self->watches, (size_t)fd);
+    if (old && cosy_watch_is_edge(old))
+        return -EEXIST;
+    if (old || !(events & COSY_SYS_EDGE))
+        error = cosy_sys_examine(fd, &identity);
+    if (error)
+        return error;
     if (old && cosy_watch_is_same(old, &identity))
         return -EEXIST;
     error = cosy_watches_reserve(&self->watches, (size_t)fd);
@@ -550,6 +625,8 @@ static int uring_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
     int error = !watch ? -ENOENT : watch->dead ? -EBADF : cosy_sys_check_events(events);
     if (error)
         return error;
+    if (cosy_watch_is_edge(watch))
+        events |= watch->events;
     watch->events = events;
     if (watch->armed && cosy_sys_to_poll(events) & ~watch->asked)
         give_up_request(self, watch);
@@ -579,6 +656,26 @@ static int uring_unwatch(struct cosy_sys *sys, uint64_t id)
     if (self->cancel_count)
         cancel_now(self);
     return 0;
+}
+
+static void uring_close_fd(struct cosy_sys *sys, int fd, uint64_t watch_id)
+{
+    struct uring *self = uring_of(sys);
+    struct cosy_watch *watch = watch_id ? cosy_watches_by_id(&self->watches, watch_id) : NULL;
+    bool armed = watch && watch->armed;
+    if (watch)
+        drop(self, watch);
+    if (armed)
+        self->closing[self->closing_count++] = fd;
+    else
+        close(fd);
+    arm_if_embedded(self);
+}
+
+static bool uring_expects(struct cosy_sys *sys)
+{
+    (void)sys;
+    return true;
 }
 
 static int spin(struct uring *self, cosy_ns until)
@@ -624,6 +721,8 @@ static int uring_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_ev
             error = prepare_all(self);
         if (error)
             break;
+        if (!cosy_list_empty(&self->edged))
+            deadline = INT64_MIN;
         cosy_ns now = deadline > 0 ? sys_clock() : 0;
         bool old_news = has_kernel_work(self);
         error = submit_and_wait(self, now, deadline);
@@ -634,6 +733,7 @@ static int uring_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_ev
         if (old_news)
             reported = confirm(self, events, reported);
         bury_invalid(self, events, reported);
+        reported = report_edges(self, events, reported, max);
         if (reported || woken || !seen || deadline <= now) {
             arm_if_embedded(self);
             return reported;
@@ -646,7 +746,7 @@ static int uring_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_ev
 static bool uring_peek(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
-    if (cosy_waker_pending(&self->waker) || !cosy_list_empty(&self->due))
+    if (cosy_waker_pending(&self->waker) || !cosy_list_empty(&self->due) || !cosy_list_empty(&self->edged))
         return true;
     return self->ring_open && (has_completions(self) || has_kernel_work(self));
 }
@@ -686,6 +786,7 @@ static void take_back_requests(struct uring *self)
 static void uring_close(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
+    close_directly(self); /* first: what is left to the ring is not closed when its last enter fails */
     take_back_requests(self);
     tear_down(self);
     if (self->notify_fd >= 0)
@@ -693,6 +794,7 @@ static void uring_close(struct cosy_sys *sys)
     cosy_waker_close(&self->waker);
     cosy_watches_clear(&self->watches);
     cosy_heap_free(self->cancels);
+    cosy_heap_free(self->closing);
     cosy_heap_free(self);
 }
 
@@ -703,6 +805,8 @@ static const struct cosy_sys_ops uring_ops = {
     .watch = uring_watch,
     .rewatch = uring_rewatch,
     .unwatch = uring_unwatch,
+    .close_fd = uring_close_fd,
+    .expects = uring_expects,
     .wait = uring_wait,
     .peek = uring_peek,
     .wake = uring_wake,
@@ -716,10 +820,12 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
     if (!self)
         return -ENOMEM;
     self->sys.ops = &uring_ops;
+    self->sys.net = &cosy_linux_net_ops;
     self->spin.limit = config->spin;
     self->notify_fd = -1;
     cosy_watches_init(&self->watches);
     cosy_list_init(&self->due);
+    cosy_list_init(&self->edged);
     int error = cosy_waker_open(&self->waker);
     if (!error)
         error = set_up(self);

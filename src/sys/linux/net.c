@@ -1,0 +1,232 @@
+/* net.c - sockets and pipes of the real kernel. */
+#include "../net.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/sendfile.h>
+
+#include "../syscalls.h"
+
+static size_t cut(size_t size)
+{
+    return size < COSY_NET_MOST ? size : COSY_NET_MOST;
+}
+
+static int net_socket(struct cosy_sys *sys, int family, int type, int protocol)
+{
+    (void)sys;
+    return COSY_SYS_CALL(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+}
+
+static int net_socketpair(struct cosy_sys *sys, int family, int type, int protocol, int fds[2])
+{
+    (void)sys;
+    return COSY_SYS_CALL(socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol, fds));
+}
+
+static int net_pipe(struct cosy_sys *sys, int fds[2])
+{
+    (void)sys;
+    return COSY_SYS_CALL(pipe2(fds, O_NONBLOCK | O_CLOEXEC));
+}
+
+static int net_bind(struct cosy_sys *sys, int fd, const struct sockaddr *address, socklen_t size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(bind(fd, address, size));
+}
+
+static int net_listen(struct cosy_sys *sys, int fd, int backlog)
+{
+    (void)sys;
+    return COSY_SYS_CALL(listen(fd, backlog));
+}
+
+static int net_accept(struct cosy_sys *sys, int fd, struct sockaddr *address, socklen_t *size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(accept4(fd, address, size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+static int net_connect(struct cosy_sys *sys, int fd, const struct sockaddr *address, socklen_t size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(connect(fd, address, size));
+}
+
+static int net_recv(struct cosy_sys *sys, int fd, void *buffer, size_t size, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(recv(fd, buffer, cut(size), flags | MSG_DONTWAIT));
+}
+
+static int net_send(struct cosy_sys *sys, int fd, const void *data, size_t size, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(send(fd, data, cut(size), flags | MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+static int net_recvmsg(struct cosy_sys *sys, int fd, struct msghdr *message, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+}
+
+static int net_sendmsg(struct cosy_sys *sys, int fd, const struct msghdr *message, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(sendmsg(fd, message, flags | MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
+{
+    (void)sys;
+    return COSY_SYS_CALL(readv(fd, parts, count));
+}
+
+/* Some calls raise SIGPIPE where nobody reads, and know no flag against it. Blocked for the call, the signal stays pending and is taken; one that was
+ * pending before is left alone. */
+struct sigpipe_guard {
+    sigset_t before;
+    bool blocks;
+};
+
+static struct sigpipe_guard hold_sigpipe(void)
+{
+    struct sigpipe_guard guard;
+    sigset_t pipe_only, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    guard.blocks = !sigismember(&pending, SIGPIPE);
+    if (guard.blocks)
+        pthread_sigmask(SIG_BLOCK, &pipe_only, &guard.before);
+    return guard;
+}
+
+static int let_sigpipe_go(const struct sigpipe_guard *guard, int result)
+{
+    sigset_t pipe_only;
+    if (!guard->blocks)
+        return result;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    if (result == -EPIPE)
+        sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    return result;
+}
+
+static int net_writev(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
+{
+    (void)sys;
+    struct sigpipe_guard guard = hold_sigpipe();
+    return let_sigpipe_go(&guard, COSY_SYS_CALL(writev(fd, parts, count)));
+}
+
+static int net_shutdown(struct cosy_sys *sys, int fd, int how)
+{
+    (void)sys;
+    return COSY_SYS_CALL(shutdown(fd, how));
+}
+
+static int net_getsockname(struct cosy_sys *sys, int fd, struct sockaddr *address, socklen_t *size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(getsockname(fd, address, size));
+}
+
+static int net_getpeername(struct cosy_sys *sys, int fd, struct sockaddr *address, socklen_t *size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(getpeername(fd, address, size));
+}
+
+static int net_getsockopt(struct cosy_sys *sys, int fd, int level, int name, void *value, socklen_t *size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(getsockopt(fd, level, name, value, size));
+}
+
+static int net_setsockopt(struct cosy_sys *sys, int fd, int level, int name, const void *value, socklen_t size)
+{
+    (void)sys;
+    return COSY_SYS_CALL(setsockopt(fd, level, name, value, size));
+}
+
+static int net_sendfile(struct cosy_sys *sys, int out, int file, off_t *offset, size_t size)
+{
+    (void)sys;
+    struct sigpipe_guard guard = hold_sigpipe();
+    return let_sigpipe_go(&guard, COSY_SYS_CALL(sendfile(out, file, offset, cut(size))));
+}
+
+static int net_splice(struct cosy_sys *sys, int in, int out, size_t size)
+{
+    (void)sys;
+    struct sigpipe_guard guard = hold_sigpipe();
+    return let_sigpipe_go(&guard, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE)));
+}
+
+static int net_set_nonblocking(struct cosy_sys *sys, int fd, bool on)
+{
+    (void)sys;
+    int flags = COSY_SYS_CALL(fcntl(fd, F_GETFL));
+    if (flags < 0)
+        return flags;
+    bool was = flags & O_NONBLOCK;
+    if (was == on)
+        return was;
+    int result = COSY_SYS_CALL(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+    return result < 0 ? result : was;
+}
+
+static int net_examine_path(struct cosy_sys *sys, const char *path, struct cosy_net_file *ret_file)
+{
+    (void)sys;
+    struct stat status;
+    int result = COSY_SYS_CALL(stat(path, &status));
+    if (result < 0)
+        return result;
+    *ret_file = (struct cosy_net_file){status.st_dev, status.st_ino, S_ISSOCK(status.st_mode)};
+    return 0;
+}
+
+static int net_remove_path(struct cosy_sys *sys, const char *path)
+{
+    (void)sys;
+    return COSY_SYS_CALL(unlink(path));
+}
+
+static int net_set_path_mode(struct cosy_sys *sys, const char *path, mode_t mode)
+{
+    (void)sys;
+    return COSY_SYS_CALL(chmod(path, mode));
+}
+
+const struct cosy_net_ops cosy_linux_net_ops = {
+    .socket = net_socket,
+    .socketpair = net_socketpair,
+    .pipe = net_pipe,
+    .bind = net_bind,
+    .listen = net_listen,
+    .accept = net_accept,
+    .connect = net_connect,
+    .recv = net_recv,
+    .send = net_send,
+    .recvmsg = net_recvmsg,
+    .sendmsg = net_sendmsg,
+    .readv = net_readv,
+    .writev = net_writev,
+    .shutdown = net_shutdown,
+    .getsockname = net_getsockname,
+    .getpeername = net_getpeername,
+    .getsockopt = net_getsockopt,
+    .setsockopt = net_setsockopt,
+    .sendfile = net_sendfile,
+    .splice = net_splice,
+    .set_nonblocking = net_set_nonblocking,
+    .examine_path = net_examine_path,
+    .remove_path = net_remove_path,
+    .set_path_mode = net_set_path_mode,
+};
