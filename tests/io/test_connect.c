@@ -349,7 +349,7 @@ TASK_TEST(without_memory_nothing_is_left)
 /* ---- small stacks ---- */
 
 /* A sanitizer's own frames are large. */
-#if defined(__SANITIZE_ADDRESS__) || THREAD_SANITIZER
+#if defined(__SANITIZE_ADDRESS__) || UNDER_TSAN
 #define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
