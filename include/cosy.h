@@ -10,9 +10,9 @@
 #include "cosy/time.h"
 /* loop */
 #include "cosy/context.h"
+#include "cosy/embed.h"
 #include "cosy/loop.h"
 #include "cosy/op.h"
-#include "cosy/embed.h"
 /* task */
 #include "cosy/call.h"
 #include "cosy/coro.h"
