@@ -36,7 +36,10 @@ extern "C" {
     X(COSY_EQUEUEFULL, 5019, "QueueFull", "the queue is full")                                                 \
     X(COSY_EQUEUESHUTDOWN, 5020, "QueueShutDown", "the queue is shut down")                                    \
     X(COSY_ELIMIT, 5021, "LimitOverrunError", "more than the limit allows")                                    \
-    X(COSY_ESHUTDOWN, 5022, "RuntimeError: after shutdown", "the pool or executor is shut down")
+    X(COSY_ESHUTDOWN, 5022, "RuntimeError: after shutdown", "the pool or executor is shut down")                 \
+    X(COSY_EINCOMPLETE, 5023, "IncompleteReadError", "the stream ended before all was read")                   \
+    X(COSY_ENONAME, 5024, "gaierror", "the name cannot be resolved")                                           \
+    X(COSY_ENOSENDFILE, 5025, "SendfileNotAvailableError", "the kernel cannot send this file by itself")
 
 enum {
 #define COSY_ERROR_ENUM_(name, number, title, text) name = number,

@@ -97,6 +97,10 @@ struct cosy_job_options {
     bool copy_context; /* the job sees the caller's context variables, in a copy of its own */
     void (*on_cancel)(void *arg); /* called in the loop's thread, once, when a running job is cancelled: to break a blocking call off. Must not suspend */
     void *on_cancel_arg;
+    /* Called once for each call, whatever becomes of its job, when that has ended or will never begin: frees what the arguments of an abandoned job
+     * point to. In the loop's thread, before the waiter goes on; in the pool's when the loop is closed. Must not suspend. NULL: nothing to free */
+    void (*release)(void *arg);
+    void *release_arg;
 };
 
 /*     int cosy_run_in_executor(cosy_executor *executor, fn, args...);

@@ -32,6 +32,8 @@ struct cosy_job {
     struct cosy_observer ended; /* on that future: it was cancelled */
     void (*on_cancel)(void *arg);
     void *on_cancel_arg;
+    void (*release)(void *arg);
+    void *release_arg;
     uintptr_t context; /* a slot of its own */
     struct cosy_error *error;
     int64_t result;

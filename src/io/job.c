@@ -59,7 +59,16 @@ static void job_free(struct cosy_job *job)
     cosy_context_slot_clear(&job->context);
     cosy_error_drop(job->error);
     cosy_executor_unref(job->executor);
+    if (job->release)
+        job->release(job->release_arg);
     cosy_heap_free(job);
+}
+
+/* The call comes to no job. */
+static void release_at_once(const struct cosy_job_options *options)
+{
+    if (options && options->release)
+        options->release(options->release_arg);
 }
 
 static struct cosy_job *job_of(struct cosy_letter *letter)
@@ -92,6 +101,8 @@ static struct cosy_job *job_new(struct cosy_executor *executor, struct cosy_task
     if (options) {
         job->on_cancel = options->on_cancel;
         job->on_cancel_arg = options->on_cancel_arg;
+        job->release = options->release;
+        job->release_arg = options->release_arg;
     }
     cosy_parcel_pack(&job->parcel, object);
     return job;
@@ -222,11 +233,14 @@ int cosy_run_in_executor_(cosy_executor *executor, cosy_coro *call, const struct
     int result;
     if (!me) {
         cosy_coro_close(call);
+        release_at_once(options);
         return -COSY_ENOTASK;
     }
     struct cosy_job *job = job_for(executor, call, me->future.loop, options, &result);
-    if (!job)
+    if (!job) {
+        release_at_once(options);
         return result;
+    }
     struct cosy_job_wait wait = {
         .wait.kind = &job_kind, .task = me, .job = job, .abandon = options && options->abandon};
     job->wait = &wait;
@@ -272,10 +286,13 @@ cosy_future *cosy_submit_(cosy_executor *executor, cosy_coro *call, const struct
     struct cosy_future *future = cosy_future_new(loop);
     if (!future) {
         cosy_coro_close(call);
+        release_at_once(options);
         return NULL;
     }
     int result;
     struct cosy_job *job = job_for(executor, call, loop, options, &result);
+    if (!job)
+        release_at_once(options);
     if (job && (result = job_send(job, loop)) == 0) {
         job->future = cosy_future_ref(future); /* only this thread looks at it */
         job->ended.notify = future_ended;

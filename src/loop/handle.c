@@ -59,7 +59,7 @@ void cosy_handle_init(cosy_handle *handle, cosy_callback callback, void *arg)
     *handle = (cosy_handle){.node_.kind = COSY_NODE_HANDLE, .callback_ = callback, .arg_ = arg};
 }
 
-static cosy_cold int check_loop_closely(const cosy_loop *loop)
+cosy_cold int cosy_loop_check_caller(const cosy_loop *loop)
 {
     if (!loop)
         return -EINVAL;
@@ -76,7 +76,7 @@ static cosy_cold int check_loop_closely(const cosy_loop *loop)
 
 static inline int check_loop(const cosy_loop *loop)
 {
-    return likely(loop && !(loop->closed | loop->debug)) ? 0 : check_loop_closely(loop);
+    return likely(loop && !(loop->closed | loop->debug)) ? 0 : cosy_loop_check_caller(loop);
 }
 
 static struct cosy_handle *handle_new(cosy_loop *loop, cosy_callback callback, void *arg, unsigned flags)

@@ -1,6 +1,8 @@
 /* loop.c - life of a loop, and its turn (the order is a contract: see cosy/loop.h). */
 #include "loop.h"
 
+#include "borrow.h"
+#include "buffers.h"
 #include "port.h"
 
 #include <dirent.h>
@@ -79,7 +81,9 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
         return result;
     }
     loop->held = 1;
-    cosy_list_init(&loop->ports);
+    cosy_borrows_open(loop);
+    cosy_list_init(&loop->ops);
+    cosy_fd_table_init(&loop->ports, struct cosy_port, of_loop, fd);
     loop->marker.node.kind = COSY_NODE_MARKER;
     loop->slow_duration = COSY_MS(100);
     loop->debug = loop->watched = options->debug || environment_wants_debug();
@@ -123,6 +127,7 @@ int cosy_loop_close(cosy_loop *loop)
     if (cosy_loop_hooks.letting_go)
         cosy_loop_hooks.letting_go(loop);
     loop->closed = true;
+    cosy_ops_close(loop);
     for (struct cosy_node_ *node = cosy_inbox_close(loop), *next; node; node = next) {
         next = node->next;
         discard(loop, node);
@@ -136,7 +141,9 @@ int cosy_loop_close(cosy_loop *loop)
     cosy_heap_free(loop->due);
     cosy_signals_close(loop);
     cosy_watchers_close(loop);
+    cosy_borrows_close(loop);
     cosy_ports_forget(loop);
+    cosy_buffers_free(loop);
     cosy_timers_free(loop->timers);
     loop->timers = NULL;
     loop->sys->ops->close(loop->sys);
@@ -210,7 +217,7 @@ static bool other_threads_exist(void)
  * finished is in the inbox before it is missed among the letters; idle ones do not count. */
 static bool is_deadlocked(struct cosy_loop *loop)
 {
-    bool watched = cosy_watchers_count(loop) != 0 || cosy_ports_awaited(loop);
+    bool watched = cosy_watchers_count(loop) != 0 || cosy_borrows_any(loop) || cosy_ports_awaited(loop);
     return !loop->letters && cosy_timers_count(loop->timers) == 0 && !(watched && loop->sys->ops->expects(loop->sys)) &&
            !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
@@ -225,6 +232,20 @@ static cosy_ns sleep_until(struct cosy_loop *loop, cosy_ns limit)
     return next < limit ? next : limit;
 }
 
+static cosy_cold int wait_between_hooks(struct cosy_loop *loop, const struct cosy_kernel_hooks *hooks, cosy_ns deadline,
+                                        struct cosy_sys_event *events)
+{
+    const struct cosy_sys_ops *ops = loop->sys->ops;
+    cosy_ns now = ops->now(loop->sys);
+    bool blocks = deadline > now;
+    if (blocks && hooks->block)
+        hooks->block(loop, deadline == COSY_NEVER ? COSY_NEVER : deadline - now, hooks->arg);
+    int n = ops->wait(loop->sys, deadline, events, EVENTS);
+    if (blocks && hooks->unblock)
+        hooks->unblock(loop, hooks->arg);
+    return n;
+}
+
 static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
 {
     struct cosy_sys_event events[EVENTS];
@@ -233,7 +254,9 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
         cosy_loop_hooks.idle(loop);
     if (unlikely(loop->poll_always))
         cosy_sys_expect_outside(loop->sys, loop->letters != NULL);
-    int n = ops->wait(loop->sys, deadline, events, EVENTS);
+    const struct cosy_kernel_hooks *hooks = loop->kernel_hooks;
+    int n = unlikely(hooks != NULL) ? wait_between_hooks(loop, hooks, deadline, events)
+                                    : ops->wait(loop->sys, deadline, events, EVENTS);
     loop->waits++;
     loop->polled_at = loop->now = ops->now(loop->sys);
     loop->since = (uint32_t)(loop->now >> 20);
@@ -243,7 +266,7 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
         if (events[i].events & COSY_SYS_EDGE)
             cosy_port_fired(&events[i]);
         else
-            cosy_watchers_fired(loop, &events[i]);
+            ((const struct cosy_level_watch *)events[i].data)->fired(loop, &events[i]);
     cosy_signals_collect(loop);
     cosy_inbox_drain(loop);
     return n < 0 ? n : 0;
@@ -366,6 +389,8 @@ static int run_batch(struct cosy_loop *loop)
 static int turn(struct cosy_loop *loop, cosy_ns limit)
 {
     if (!may_skip_kernel(loop)) {
+        if (unlikely(loop->kernel_hooks != NULL) && loop->kernel_hooks->prepare)
+            loop->kernel_hooks->prepare(loop, loop->kernel_hooks->arg);
         cosy_ns deadline = sleep_until(loop, limit);
         if (unlikely(loop->idlers != NULL) && cosy_ready_empty(loop) && !loop->stopping && !cosy_inbox_pending(loop))
             deadline = cosy_loop_hooks.blocked(loop, deadline);
@@ -449,6 +474,8 @@ void cosy_loop_stop(cosy_loop *loop)
     loop->stopping = true;
     cosy_loop_grant_turns(loop, 0);
 }
+
+void cosy_loop_set_kernel_hooks(cosy_loop *loop, const struct cosy_kernel_hooks *hooks) { loop->kernel_hooks = hooks; }
 
 int cosy_loop_fd(cosy_loop *loop)
 {

@@ -14,10 +14,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <cosy/embed.h>
 #include <cosy/loop.h>
 
 #include "../base/list.h"
 #include "../sys/sys.h"
+#include "fd_table.h"
 #include "ready.h"
 #include "thread.h"
 #include "timers.h"
@@ -49,6 +51,11 @@ struct cosy_stack_pointer {
 
 struct cosy_watchers;
 struct cosy_signals;
+
+/* What is watched without COSY_SYS_EDGE begins like this: who is told. */
+struct cosy_level_watch {
+    void (*fired)(struct cosy_loop *loop, const struct cosy_sys_event *event);
+};
 struct cosy_task;
 
 /* The test kit's look at each wait of a loop's tasks (flow/testing.c): just before a task leaves its stack, when it waits or is queued
@@ -84,7 +91,14 @@ struct cosy_loop {
     size_t due_count, due_room, due_run;
 
     struct cosy_watchers *watchers;
-    struct cosy_link ports; /* open ones: port.h */
+    struct cosy_fd_table ports; /* open ones: port.h */
+    struct cosy_fd_table borrows; /* descriptors of the program's that somebody waits for: borrow.h */
+    struct cosy_link spare_borrows;
+    uint32_t spare_borrow_count;
+    struct cosy_link ops; /* in flight: op.c */
+    const struct cosy_kernel_hooks *kernel_hooks; /* the embedder's; NULL: none */
+    char *buffers;          /* spare ones: buffers.h */
+    uint32_t buffer_count;
     struct cosy_signals *signals;
     _Atomic(struct cosy_node_ *) inbox; /* from other threads, last first */
     atomic_uint wakers;                 /* threads between a push and its wake-up */
@@ -191,6 +205,7 @@ struct cosy_node_ *cosy_inbox_close(struct cosy_loop *loop); /* what was left, i
 cosy_ns cosy_loop_step_clock(struct cosy_loop *loop);
 
 /* handle.c */
+int cosy_loop_check_caller(const cosy_loop *loop); /* 0, -EINVAL, -COSY_ECLOSED; in debug mode -COSY_ETHREAD */
 void cosy_handle_discard(struct cosy_handle *handle); /* the loop gives its reference up without calling */
 void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);
 
@@ -198,7 +213,11 @@ void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);
 int cosy_watchers_open(struct cosy_loop *loop);
 void cosy_watchers_close(struct cosy_loop *loop);
 size_t cosy_watchers_count(const struct cosy_loop *loop);
-void cosy_watchers_fired(struct cosy_loop *loop, const struct cosy_sys_event *event);
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
+
+/* op.c: those in flight come to their end: with what they have, or -COSY_ECLOSED. */
+void cosy_ops_close(struct cosy_loop *loop);
+void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
 
 /* signal.c: queues the callbacks of signals that came. */
 void cosy_signals_collect(struct cosy_loop *loop);

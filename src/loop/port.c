@@ -12,14 +12,19 @@ void cosy_port_open(struct cosy_port *port, struct cosy_loop *loop, int fd)
     *port = (struct cosy_port){.loop = loop, .fd = fd, .may = 1u << COSY_PORT_READ | 1u << COSY_PORT_WRITE};
     cosy_list_init(&port->waiting[COSY_PORT_READ]);
     cosy_list_init(&port->waiting[COSY_PORT_WRITE]);
-    cosy_list_append(&loop->ports, &port->of_loop);
+    cosy_fd_table_add(&loop->ports, &port->of_loop);
 }
 
+/* Those who wait now: one whose call would block again waits for the next edge, behind them. */
 static void tell(struct cosy_port *port, enum cosy_port_side side, int result)
 {
-    struct cosy_link *waiting = &port->waiting[side];
-    while (!cosy_list_empty(waiting)) {
-        struct cosy_port_waiter *waiter = container_of(waiting->next, struct cosy_port_waiter, link);
+    struct cosy_link told, *waiting = &port->waiting[side];
+    if (cosy_list_empty(waiting))
+        return;
+    cosy_list_append(waiting, &told); /* in the head's place */
+    cosy_list_remove(waiting);
+    while (!cosy_list_empty(&told)) {
+        struct cosy_port_waiter *waiter = container_of(told.next, struct cosy_port_waiter, link);
         cosy_list_remove(&waiter->link);
         waiter->ready(waiter, result);
     }
@@ -29,10 +34,11 @@ static void tell(struct cosy_port *port, enum cosy_port_side side, int result)
 static uint64_t detach(struct cosy_port *port)
 {
     uint64_t watch = port->watch;
+    if (port->loop)
+        cosy_fd_table_remove(&port->loop->ports, &port->of_loop);
     port->watch = 0;
     port->fd = -1;
     port->asked = port->may = 0;
-    cosy_list_remove(&port->of_loop);
     return watch;
 }
 
@@ -93,6 +99,12 @@ int cosy_port_wait(struct cosy_port *port, enum cosy_port_side side, struct cosy
     return 0;
 }
 
+void cosy_port_nudge(struct cosy_port *port, enum cosy_port_side side)
+{
+    port->may |= (uint8_t)(1u << side);
+    tell(port, side, 0);
+}
+
 void cosy_port_fired(const struct cosy_sys_event *event)
 {
     struct cosy_port *port = event->data;
@@ -115,22 +127,29 @@ void cosy_port_fired(const struct cosy_sys_event *event)
     }
 }
 
+struct cosy_port *cosy_port_find(const struct cosy_loop *loop, int fd)
+{
+    struct cosy_link *link = cosy_fd_table_find(&loop->ports, fd);
+    return link ? container_of(link, struct cosy_port, of_loop) : NULL;
+}
+
 void cosy_ports_forget(struct cosy_loop *loop)
 {
-    while (!cosy_list_empty(&loop->ports)) {
-        struct cosy_port *port = container_of(loop->ports.next, struct cosy_port, of_loop);
-        cosy_list_remove(&port->of_loop);
+    for (struct cosy_link *link; (link = cosy_fd_table_next(&loop->ports, NULL));) {
+        struct cosy_port *port = container_of(link, struct cosy_port, of_loop);
+        cosy_fd_table_remove(&loop->ports, link);
         if (port->watch)
             loop->sys->ops->unwatch(loop->sys, port->watch);
         port->watch = 0;
         port->asked = port->may = 0;
         port->loop = NULL;
     }
+    cosy_fd_table_clear(&loop->ports);
 }
 
 bool cosy_ports_awaited(const struct cosy_loop *loop)
 {
-    for (const struct cosy_link *link = loop->ports.next; link != &loop->ports; link = link->next) {
+    for (const struct cosy_link *link = NULL; (link = cosy_fd_table_next(&loop->ports, link));) {
         const struct cosy_port *port = container_of(link, struct cosy_port, of_loop);
         for (int side = COSY_PORT_READ; side <= COSY_PORT_WRITE; side++)
             if (!cosy_list_empty(&port->waiting[side]))

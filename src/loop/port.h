@@ -7,7 +7,7 @@
  * Invariants
  *  - `may` has a direction's bit from the beginning and from each edge on, until a call in that direction would block.
  *  - A direction in which somebody waits is in `asked`, and not in `may`.
- *  - While it is open, a port is on its loop's list. A closing loop forgets its ports: they keep their descriptors, and waiters are not called.
+ *  - While it is open, a port is in its loop's table, under its descriptor. A closing loop forgets its ports: they keep their descriptors, and waiters are not called.
  */
 #ifndef COSY_LOOP_PORT_H
 #define COSY_LOOP_PORT_H
@@ -34,7 +34,7 @@ struct cosy_port {
     struct cosy_link waiting[2];
 };
 
-/* Takes a non-blocking descriptor over. Makes no call and cannot fail. Not yet on the loop's list of watched ones. */
+/* Takes a non-blocking descriptor over. Makes no call and cannot fail. The kernel is not asked about it yet. */
 void cosy_port_open(struct cosy_port *port, struct cosy_loop *loop, int fd);
 /* Wakes who waits with `result` (negative), and closes the descriptor. A second time: nothing. */
 void cosy_port_close(struct cosy_port *port, int result);
@@ -57,8 +57,13 @@ static inline void cosy_port_drained(struct cosy_port *port)
 /* Waits for an edge, behind those that wait already; see cosy_port_register for the errors. -COSY_ECLOSED: the port or its loop is closed. 1: there is
  * nothing to wait for, since the direction may be tried. */
 int cosy_port_wait(struct cosy_port *port, enum cosy_port_side side, struct cosy_port_waiter *waiter);
+/* Who waits is told to try again, as by an edge. */
+void cosy_port_nudge(struct cosy_port *port, enum cosy_port_side side);
 /* Stops waiting; harmless when it does not wait. */
 static inline void cosy_port_wait_not(struct cosy_port_waiter *waiter) { cosy_list_remove(&waiter->link); }
+
+/* The open port of that descriptor, or NULL. */
+struct cosy_port *cosy_port_find(const struct cosy_loop *loop, int fd);
 
 /* For the loop. */
 void cosy_port_fired(const struct cosy_sys_event *event);

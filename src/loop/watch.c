@@ -14,12 +14,15 @@ struct side {
 };
 
 struct watcher {
+    struct cosy_level_watch level;
     struct watcher *next; /* in its bucket */
     int fd;
     uint64_t id; /* the kernel table's */
     struct cosy_loop *loop;
     struct side reader, writer;
 };
+
+static void fired(struct cosy_loop *loop, const struct cosy_sys_event *event);
 
 enum { BUCKETS = 64 };
 
@@ -111,9 +114,10 @@ static int watcher_add(struct cosy_loop *loop, int fd, unsigned events, struct w
     struct watcher *watcher = cosy_heap_zalloc(sizeof *watcher);
     if (!watcher)
         return -ENOMEM;
+    watcher->level.fired = fired;
     watcher->fd = fd;
     watcher->loop = loop;
-    int result = loop->sys->ops->watch(loop->sys, fd, events, watcher, &watcher->id);
+    int result = loop->sys->ops->watch(loop->sys, fd, events, &watcher->level, &watcher->id);
     if (result < 0) {
         cosy_heap_free(watcher);
         return result;
@@ -126,7 +130,7 @@ static int watcher_add(struct cosy_loop *loop, int fd, unsigned events, struct w
 /* The descriptor may have been closed, and its number given to another file: what was wanted of the old one is void. */
 static int renew_if_another_file(struct cosy_loop *loop, struct watcher *watcher)
 {
-    int result = loop->sys->ops->watch(loop->sys, watcher->fd, 0, watcher, &watcher->id);
+    int result = loop->sys->ops->watch(loop->sys, watcher->fd, 0, &watcher->level, &watcher->id);
     if (result < 0)
         return result == -EEXIST ? 0 : result;
     side_clear(&watcher->reader);
@@ -204,9 +208,9 @@ static void queue_side(struct cosy_loop *loop, struct side *side)
 }
 
 /* Errors and hang-ups wake both sides, as asyncio's selectors do: each finds out by its own next call. */
-void cosy_watchers_fired(struct cosy_loop *loop, const struct cosy_sys_event *event)
+static void fired(struct cosy_loop *loop, const struct cosy_sys_event *event)
 {
-    struct watcher *watcher = event->data;
+    struct watcher *watcher = container_of(event->data, struct watcher, level);
     unsigned both = COSY_SYS_ERROR | COSY_SYS_HANGUP | COSY_SYS_INVALID;
     if (event->events & (COSY_SYS_READ | both))
         queue_side(loop, &watcher->reader);
@@ -217,6 +221,26 @@ void cosy_watchers_fired(struct cosy_loop *loop, const struct cosy_sys_event *ev
 size_t cosy_watchers_count(const struct cosy_loop *loop)
 {
     return loop->watchers ? loop->watchers->count : 0;
+}
+
+static void show(const struct watcher *watcher, const struct side *side, enum cosy_loop_item_kind kind,
+                 void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+{
+    if (side->wanted)
+        visit(&(const struct cosy_loop_item){.kind = kind,
+                                             .fd = watcher->fd,
+                                             .callback = side->handle.callback_,
+                                             .arg = side->handle.arg_},
+              arg);
+}
+
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+{
+    for (size_t i = 0; i < loop->watchers->buckets; i++)
+        for (const struct watcher *watcher = loop->watchers->table[i]; watcher; watcher = watcher->next) {
+            show(watcher, &watcher->reader, COSY_ITEM_READER, visit, arg);
+            show(watcher, &watcher->writer, COSY_ITEM_WRITER, visit, arg);
+        }
 }
 
 void cosy_watchers_close(struct cosy_loop *loop)

@@ -71,6 +71,29 @@ int64_t cosy_parcel_call(struct cosy_parcel *parcel)
     return cosy_capture_call(&stand_in, parcel->start);
 }
 
+/* The copy lies on the stack while the call runs, and only where there is one: most calls need none. */
+static __attribute__((noinline)) int64_t call_copy(const struct cosy_parcel *parcel, void *first)
+{
+    unsigned kind = cosy_capture_kind(parcel->flags);
+    size_t bytes = cosy_capture_bytes(kind);
+    unsigned char *block = __builtin_alloca_with_align(bytes, 128);
+    memcpy(block, parcel->block, bytes);
+    *(void **)(void *)((struct cosy_capture *)(void *)block)->registers = first;
+    return call_block(kind, block);
+}
+
+int64_t cosy_parcel_call_again(const struct cosy_parcel *parcel, struct cosy_task *me, void *first)
+{
+    uint8_t result = parcel->site->result;
+    if (parcel->flags & FLAG_CAPTURE)
+        return cosy_read_result(call_copy(parcel, first), result);
+    cosy_assert(parcel->flags & FLAG_ARGS && !me->scope && !me->future.error);
+    me->future.result = (int64_t)(intptr_t)first;
+    me->scope = (void *)(uintptr_t)parcel->args[1];
+    me->future.error = (struct cosy_error *)(uintptr_t)parcel->args[2];
+    return cosy_read_result(cosy_capture_replay_inline(me, parcel->start), result);
+}
+
 void cosy_parcel_discard(struct cosy_parcel *parcel)
 {
     if (parcel->flags & FLAG_BLOCK)

@@ -786,8 +786,8 @@ static void take_back_requests(struct uring *self)
 static void uring_close(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
+    close_directly(self); /* first: what is left to the ring is not closed when its last enter fails */
     take_back_requests(self);
-    close_directly(self);
     tear_down(self);
     if (self->notify_fd >= 0)
         close(self->notify_fd);
