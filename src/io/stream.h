@@ -116,6 +116,10 @@ static inline void cosy_stream_count(cosy_stream *stream, size_t bytes)
     stream->turn = turn;
 }
 
+static inline bool cosy_is_of_loop(const struct cosy_task *task, const cosy_stream *stream)
+{
+    return task && task->future.loop == stream->port.loop;
+}
 /* A task that is to be suspended in a call on the stream keeps its memory. */
 static inline void cosy_stream_enter(cosy_stream *stream) { stream->users++; }
 void cosy_stream_leave(cosy_stream *stream); /* may free it */

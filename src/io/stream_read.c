@@ -166,7 +166,6 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
     cosy_stream_take_back(stream);
     stream->in_use = true;
     cosy_stream_enter(stream);
-    cosy_stream_flush_gathered(stream);
     if (cosy_stream_had_its_turn(stream)) {
         int result = cosy_yield();
         if (result < 0) {
@@ -245,6 +244,18 @@ static int64_t foregone(const cosy_stream *stream)
     return stream->eof ? 0 : 1;
 }
 
+/* The task is about to wait: what it wrote goes out first, since the peer may be waiting for it; and buffers are given back. */
+static void before_waiting(cosy_stream *stream)
+{
+    cosy_stream_flush_gathered(stream);
+    if (!stream->in)
+        return;
+    if (buffered(stream) == 0)
+        cosy_stream_free_input(stream);
+    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
+        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
+}
+
 /* Receives into the caller's memory; nothing is buffered. > 0, 0 at the end, negative. */
 static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buffer, size_t size)
 {
@@ -255,8 +266,7 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
         result = stream->kind->receive(stream, buffer, size);
         if (settle(stream, &result))
             return result;
-        if (stream->in)
-            cosy_stream_free_input(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -267,17 +277,6 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
 static bool is_hopeless(const cosy_stream *stream)
 {
     return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ);
-}
-
-/* The task is about to wait. */
-static void hold_less(cosy_stream *stream)
-{
-    if (!stream->in)
-        return;
-    if (buffered(stream) == 0)
-        cosy_stream_free_input(stream);
-    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
-        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
 }
 
 /* Receives more into the buffer. > 0, 0 at the end, negative. */
@@ -300,7 +299,7 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
                 cosy_stream_free_input(stream);
             return result;
         }
-        hold_less(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -340,8 +339,16 @@ int64_t cosy_read(cosy_stream *stream, void *buffer, size_t size)
     return end(stream, result);
 }
 
+/* Everything is there already, and nobody has to be asked. */
+static bool is_at_hand(const cosy_stream *stream, size_t size)
+{
+    return stream && buffered(stream) >= size && !stream->lent && !stream->in_use && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
 {
+    if (is_at_hand(stream, size) && size > 0)
+        return (int64_t)take(stream, buffer, size);
     struct cosy_task *me = cosy_task_or_complain("cosy_readexactly");
     int64_t result = begin(stream, me);
     size_t got = 0;

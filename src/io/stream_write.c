@@ -8,7 +8,7 @@
 #include "../base/heap.h"
 #include "../loop/buffers.h"
 
-enum { GATHER_MOST = 16384 }; /* more than this is not gathered until the end of the turn */
+enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a buffer */
 enum { COPY_MOST = 16384 };   /* a longer rest is sent from the caller's memory, while the caller waits */
 enum { PARTS = 16 };          /* handed to the kernel in one call */
 
@@ -499,10 +499,23 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     return result;
 }
 
+/* The usual case of little messages: others of this turn wait in the buffer, whose sending is seen to. */
+static bool joins_others(cosy_stream *stream, size_t size)
+{
+    return stream->out_end != stream->out_begin && size < stream->out_room - stream->out_end &&
+           pending(stream) + size < GATHER_MOST && pending(stream) + size <= stream->high && !stream->raw &&
+           !stream->eof_wanted && stream->spent <= COSY_STREAM_TURN_BYTES && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int cosy_write(cosy_stream *stream, const void *data, size_t size)
 {
     if (unlikely(!stream || (!data && size)))
         return -EINVAL;
+    if (joins_others(stream, size)) {
+        memcpy(stream->out + stream->out_end, data, size);
+        stream->out_end += (uint32_t)size;
+        return 0;
+    }
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     return write_parts(stream, &part, 1, size);
 }
