@@ -13,7 +13,7 @@ ASYNC_TEST(close_sends_what_is_buffered)
         size_t before = stuff(ends[0]);
         ck_ok(cosy_write(ends[0], "the end", 7));
         struct drain_pipe pipe = {.stream = ends[1]};
-        cosy_task *reader = cosy_create_task(take_everything, &pipe);
+        cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
         ck_ok(cosy_stream_close(ends[0]));
         ck_ok(cosy_await(reader));
         ck_assert_uint_eq(pipe.size, before + 7);
@@ -75,7 +75,7 @@ ASYNC_TEST(a_cancelled_close_goes_on)
         connect_streams(UNIX_SOCKETS, ends);
         size_t before = stuff(ends[0]);
         ck_ok(cosy_write(ends[0], "x", 1));
-        cosy_task *closer = cosy_create_task(close_and_wait_once_more, ends[0]);
+        cosy_scoped(cosy_task) closer = cosy_create_task(close_and_wait_once_more, ends[0]);
         struct drain_pipe pipe = {.stream = ends[1]};
         if (when == 0) { /* while it waits, twice */
             come_to_rest();
@@ -86,7 +86,7 @@ ASYNC_TEST(a_cancelled_close_goes_on)
         } else if (when == 1) { /* before it begins to wait */
             some_turns(0);
         }
-        cosy_task *reader = cosy_create_task(take_everything, &pipe);
+        cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
         if (when == 1) {
             (void)cosy_yield();
             cosy_task_cancel(closer);
@@ -112,7 +112,7 @@ ASYNC_TEST(a_close_that_is_cancelled_as_it_ends_has_sent_all)
     connect_streams(UNIX_SOCKETS, ends);
     stuff(ends[0]);
     ck_ok(cosy_write(ends[0], "x", 1));
-    cosy_task *closer = cosy_create_task(close_and_wait_once_more, ends[0]);
+    cosy_scoped(cosy_task) closer = cosy_create_task(close_and_wait_once_more, ends[0]);
     come_to_rest();
     cosy_stream_lose(ends[0], -ECONNRESET); /* wakes it */
     cosy_task_cancel(closer);
@@ -140,9 +140,9 @@ ASYNC_TEST(close_wakes_who_waits_at_the_stream)
     for (enum conduit conduit = 0; conduit < PIPE; conduit++) {
         cosy_stream *ends[2];
         connect_streams(conduit, ends);
-        cosy_task *reader = cosy_create_task(read_to_result, ends[0]);
-        cosy_task *writer = cosy_create_task(write_to_result, ends[0], (size_t)10000000);
-        cosy_task *second = cosy_create_task(write_to_result, ends[0], (size_t)10);
+        cosy_scoped(cosy_task) reader = cosy_create_task(read_to_result, ends[0]);
+        cosy_scoped(cosy_task) writer = cosy_create_task(write_to_result, ends[0], (size_t)10000000);
+        cosy_scoped(cosy_task) second = cosy_create_task(write_to_result, ends[0], (size_t)10);
         come_to_rest();
         ck_ok(cosy_stream_close(ends[0]));
         ck_assert_int_eq(cosy_await(reader), -COSY_ECLOSED);
@@ -175,9 +175,9 @@ ASYNC_TEST(abort_ends_at_once)
         cosy_stream *ends[2];
         char text[10], *data;
         connect_streams(conduit, ends);
-        cosy_task *reader = cosy_create_task(read_to_result, ends[0]);
-        cosy_task *writer = cosy_create_task(write_to_result, ends[0], (size_t)10000000);
-        cosy_task *second = cosy_create_task(write_to_result, ends[0], (size_t)10);
+        cosy_scoped(cosy_task) reader = cosy_create_task(read_to_result, ends[0]);
+        cosy_scoped(cosy_task) writer = cosy_create_task(write_to_result, ends[0], (size_t)10000000);
+        cosy_scoped(cosy_task) second = cosy_create_task(write_to_result, ends[0], (size_t)10);
         come_to_rest();
         ck_assert(!cosy_stream_is_closing(ends[0]));
         cosy_stream_abort(ends[0]);
@@ -258,9 +258,9 @@ ASYNC_TEST(the_end_comes_behind_what_is_buffered)
         cosy_stream *ends[2];
         connect_streams(UNIX_SOCKETS, ends);
         size_t before = stuff(ends[0]);
-        cosy_task *writer = cosy_create_task(write_to_result, ends[0], (size_t)1000000);
+        cosy_scoped(cosy_task) writer = cosy_create_task(write_to_result, ends[0], (size_t)1000000);
         come_to_rest();
-        cosy_task *ender = cosy_create_task(cosy_write_eof, ends[0]);
+        cosy_scoped(cosy_task) ender = cosy_create_task(cosy_write_eof, ends[0]);
         come_to_rest();
         ck_assert(!cosy_task_done(ender));
         if (cancelled) {

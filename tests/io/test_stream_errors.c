@@ -91,8 +91,8 @@ ASYNC_TEST(waiting_writers_learn_that_the_peer_is_gone)
         cosy_stream *stream = kind ? tcp_stream_to(&peer) : stream_to(&peer);
         stuff(stream);
         ck_ok(cosy_write(stream, "buffered", 8));
-        cosy_task *writer = cosy_create_task(write_zeroes, stream, (size_t)100000);
-        cosy_task *flusher = cosy_create_task(cosy_flush, stream);
+        cosy_scoped(cosy_task) writer = cosy_create_task(write_zeroes, stream, (size_t)100000);
+        cosy_scoped(cosy_task) flusher = cosy_create_task(cosy_flush, stream);
         come_to_rest();
         close(peer);
         int result = cosy_await(writer);
@@ -200,12 +200,12 @@ ASYNC_TEST(a_write_that_lacks_memory_waits)
     connect_streams(UNIX_SOCKETS, ends);
     size_t before = stuff(ends[0]);
     struct drain_pipe pipe = {.stream = ends[1]};
-    cosy_task *writer = cosy_create_task(write_zeroes, ends[0], (size_t)10);
+    cosy_scoped(cosy_task) writer = cosy_create_task(write_zeroes, ends[0], (size_t)10);
     (void)cosy_await(cosy_call(cosy_sleep, (cosy_ns)0)); /* pools fill up */
     cosy_heap_fail_nth(1, true);
     (void)cosy_yield();
     cosy_heap_fail_nth(0, false);
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_await(writer));
     ck_ok(cosy_stream_close(ends[0]));
     ck_ok(cosy_await(reader));
