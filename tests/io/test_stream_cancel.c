@@ -264,8 +264,7 @@ cosy_async static int read_line_in_time(cosy_stream *stream)
 {
     char *line;
     int err;
-    COSY_TIMEOUT(err, COSY_MS(5))
-    {
+    COSY_TIMEOUT (err, COSY_MS(5)) {
         err = (int)cosy_readline(stream, &line);
     }
     return err;
@@ -300,7 +299,8 @@ ASYNC_TEST(little_stacks_suffice)
 {
     cosy_stream *ends[2];
     connect_streams(UNIX_SOCKETS, ends);
-    cosy_scoped(cosy_task) echo = cosy_create_task_with((.stack_size = under_tool() ? 0 : 4096), echo_one_line, ends[1]);
+    cosy_scoped(cosy_task) echo =
+        cosy_create_task_with((.stack_size = under_tool() ? 0 : 4096), echo_one_line, ends[1]);
     come_to_rest();
     stuff(ends[1]);
     ck_ok(cosy_write(ends[0], "hello\n", 6));

@@ -1,4 +1,5 @@
-/* How streams end: closing, aborting, the end of one direction, detaching, and loops that end before them. What they tell about themselves. */
+/* How streams end: closing, aborting, the end of one direction, detaching, and loops that end before them. What they
+ * tell about themselves. */
 #include "stream_test.h"
 
 #include <netinet/tcp.h>
@@ -632,7 +633,8 @@ ASYNC_TEST(idle_streams_are_small)
             ck_assert_ptr_null(pairs[i][j]->out);
         }
     if (!on_simulator()) /* whose sockets are memory too */
-        ck_assert_int_lt(cosy_heap_live() - before, 2 * IDLE); /* a stream each; tables of the loop; tasks that tools watch */
+        ck_assert_int_lt(cosy_heap_live() - before,
+                         2 * IDLE); /* a stream each; tables of the loop; tasks that tools watch */
     for (int i = 0; i < IDLE / 2; i++) {
         ck_ok(cosy_stream_close(pairs[i][0]));
         ck_ok(cosy_await(readers[i]));
@@ -642,8 +644,9 @@ ASYNC_TEST(idle_streams_are_small)
 }
 
 COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_for_what_the_kernel_takes,
-               close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on, a_close_that_is_cancelled_as_it_ends_has_sent_all,
-               close_wakes_who_waits_at_the_stream, a_scope_closes_its_stream, abort_ends_at_once, abort_drops_what_is_buffered,
+               close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on,
+               a_close_that_is_cancelled_as_it_ends_has_sent_all, close_wakes_who_waits_at_the_stream,
+               a_scope_closes_its_stream, abort_ends_at_once, abort_drops_what_is_buffered,
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
                a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,

@@ -1,4 +1,5 @@
-/* Errors of connections, lack of memory, system calls that fail: nothing hangs, nothing leaks, and what went wrong is told. */
+/* Errors of connections, lack of memory, system calls that fail: nothing hangs, nothing leaks, and what went wrong is
+ * told. */
 #include "stream_test.h"
 
 /* A TCP peer that resets the connection when it is closed. */
@@ -228,10 +229,11 @@ static void with_each_system_call_failing(int error)
         counted = cosy_sys_counted();
         failing_call = failing_error = 0;
         cosy_sys_fail_nth(0, 0);
-        ck_assert_msg(result == 0 || (result == -error && error != EINTR) || result == -EPIPE || result == -COSY_EINCOMPLETE ||
-                          result == -ECONNABORTED,
+        ck_assert_msg(result == 0 || (result == -error && error != EINTR) || result == -EPIPE ||
+                          result == -COSY_EINCOMPLETE || result == -ECONNABORTED,
                       "system call %ld with %s: %s", n, cosy_errname(error), cosy_errname(result));
-        ck_assert_msg(open_descriptors() == descriptors, "system call %ld with %s leaks a descriptor", n, cosy_errname(error));
+        ck_assert_msg(open_descriptors() == descriptors, "system call %ld with %s leaks a descriptor", n,
+                      cosy_errname(error));
         n++;
     } while (counted >= n - 1 && n < 1000);
     ck_assert_int_lt(n, 1000);
@@ -290,6 +292,6 @@ ASYNC_TEST(a_lack_in_the_kernel_passes)
 
 COSY_TEST_MAIN("stream_errors", a_reset_is_told_behind_what_came_before, a_lost_connection_is_lost_for_writers_too,
                writers_learn_that_the_peer_is_gone, waiting_writers_learn_that_the_peer_is_gone, each_allocation_fails,
-               a_read_that_lacks_memory_can_be_made_again, a_write_that_lacks_memory_waits, each_system_call_is_interrupted,
-               each_system_call_lacks_memory, each_system_call_lacks_buffers, each_system_call_finds_the_connection_reset,
-               a_lack_in_the_kernel_passes)
+               a_read_that_lacks_memory_can_be_made_again, a_write_that_lacks_memory_waits,
+               each_system_call_is_interrupted, each_system_call_lacks_memory, each_system_call_lacks_buffers,
+               each_system_call_finds_the_connection_reset, a_lack_in_the_kernel_passes)

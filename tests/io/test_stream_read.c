@@ -312,18 +312,18 @@ ASYNC_TEST(loops_over_lines_and_chunks_tell_how_they_ended)
 {
     cosy_stream *stream = stream_with("a\nb\nrest");
     int64_t length;
-    COSY_LINES(stream, line, length)
-    note("%.*s", (int)length - (line[length - 1] == '\n'), line);
+    COSY_LINES (stream, line, length)
+        note("%.*s", (int)length - (line[length - 1] == '\n'), line);
     ck_assert_noted("a b rest");
     ck_assert_int_eq(length, 0);
     ck_ok(cosy_stream_close(stream));
     stream = stream_with("all of it");
-    COSY_CHUNKS(stream, chunk, length)
-    note("%s", chunk);
+    COSY_CHUNKS (stream, chunk, length)
+        note("%s", chunk);
     ck_assert_noted("all of it");
     cosy_stream_abort(stream);
-    COSY_LINES(stream, line, length)
-    ck_abort_msg("a line: %s", line);
+    COSY_LINES (stream, line, length)
+        ck_abort_msg("a line: %s", line);
     ck_assert_int_eq(length, -ECONNABORTED);
     return cosy_stream_close(stream);
 }
@@ -670,13 +670,15 @@ ASYNC_TEST(reading_no_stream_is_refused)
 }
 
 COSY_TEST_MAIN("stream_read", read_gives_what_is_there, a_large_read_needs_no_buffer,
-               read_waits_for_a_first_byte_and_holds_no_buffer, a_second_reader_is_refused, the_end_is_told_again_and_again,
-               at_eof_is_true_when_all_is_read, readexactly_waits_for_all, readexactly_tells_how_much_came, chunks_are_what_came,
-               lines_come_one_by_one, a_line_may_come_in_pieces, the_byte_under_the_nul_is_kept, what_is_lent_may_be_changed,
-               what_is_lent_outlives_an_abort, lines_lie_across_buffers, loops_over_lines_and_chunks_tell_how_they_ended,
+               read_waits_for_a_first_byte_and_holds_no_buffer, a_second_reader_is_refused,
+               the_end_is_told_again_and_again, at_eof_is_true_when_all_is_read, readexactly_waits_for_all,
+               readexactly_tells_how_much_came, chunks_are_what_came, lines_come_one_by_one, a_line_may_come_in_pieces,
+               the_byte_under_the_nul_is_kept, what_is_lent_may_be_changed, what_is_lent_outlives_an_abort,
+               lines_lie_across_buffers, loops_over_lines_and_chunks_tell_how_they_ended,
                a_line_that_is_too_long_is_dropped, readuntil_stops_behind_the_separator,
                of_several_separators_the_first_complete_one_counts, separators_are_checked, separators_may_contain_nul,
                beyond_the_limit_nothing_is_used_up, a_separator_in_pieces_is_within_the_limit,
-               the_shorter_of_two_separators_counts_for_the_limit, peek_uses_nothing_up, peek_waits_for_as_much_as_is_asked,
-               read_all_gives_everything, read_all_gives_back_what_is_too_much, reading_goes_on_in_large_pieces_after_a_cancel,
-               others_have_their_turn_while_much_is_read, others_have_their_turn_within_readexactly, reading_no_stream_is_refused)
+               the_shorter_of_two_separators_counts_for_the_limit, peek_uses_nothing_up,
+               peek_waits_for_as_much_as_is_asked, read_all_gives_everything, read_all_gives_back_what_is_too_much,
+               reading_goes_on_in_large_pieces_after_a_cancel, others_have_their_turn_while_much_is_read,
+               others_have_their_turn_within_readexactly, reading_no_stream_is_refused)

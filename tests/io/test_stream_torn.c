@@ -1,4 +1,5 @@
-/* Bytes that come and go in pieces of any size: the reading calls compared with a plain reference, on random input, separators and limits. */
+/* Bytes that come and go in pieces of any size: the reading calls compared with a plain reference, on random input,
+ * separators and limits. */
 #include "stream_test.h"
 
 enum { TEXT_MOST = 6000 };
@@ -69,8 +70,10 @@ static void check_lent(struct reference *reference, const char *data, int64_t go
     reference->at += expected;
 }
 
-/* Where the first complete separator ends, looked for in the plain way: at each end in turn, the shortest first. 0: none. */
-static size_t find_plainly(const struct reference *reference, const char *const *separators, size_t count, size_t *ret_size)
+/* Where the first complete separator ends, looked for in the plain way: at each end in turn, the shortest first. 0:
+ * none. */
+static size_t find_plainly(const struct reference *reference, const char *const *separators, size_t count,
+                           size_t *ret_size)
 {
     const char *text = reference->text + reference->at;
     for (size_t end = 1; end <= left_of(reference); end++) {
@@ -112,7 +115,8 @@ cosy_async static bool try_until(cosy_stream *stream, struct reference *referenc
     return true;
 }
 
-/* What is dropped by a line that is too long depends on the pieces, as in asyncio: only lines within the limit are tried. */
+/* What is dropped by a line that is too long depends on the pieces, as in asyncio: only lines within the limit are
+ * tried. */
 cosy_async static void try_line(cosy_stream *stream, struct reference *reference)
 {
     char *line;

@@ -123,7 +123,8 @@ ASYNC_TEST(beyond_the_high_water_mark_a_write_waits_for_the_low_one)
     char *data = numbered(30000);
     ck_ok(cosy_write(ends[0], data, 16000));
     ck_assert_uint_eq(cosy_get_write_buffer_size(ends[0]), 16000);
-    cosy_scoped(cosy_task) writer = cosy_create_task(write_numbered, ends[0], (const char *)data + 16000, (size_t)14000);
+    cosy_scoped(cosy_task) writer =
+        cosy_create_task(write_numbered, ends[0], (const char *)data + 16000, (size_t)14000);
     come_to_rest();
     ck_assert(!cosy_task_done(writer));
     ck_assert_uint_eq(cosy_get_write_buffer_size(ends[0]), 30000);
@@ -386,7 +387,8 @@ ASYNC_TEST(a_cancelled_write_behind_a_long_one_is_taken)
     cosy_scoped(cosy_task) first = cosy_create_task(write_numbered, ends[0], (const char *)data, (size_t)LONG);
     come_to_rest();
     cosy_scoped(cosy_task) second = cosy_create_task(write_numbered, ends[0], (const char *)data + LONG, (size_t)10000);
-    cosy_scoped(cosy_task) third = cosy_create_task(write_numbered, ends[0], (const char *)data + LONG + 10000, (size_t)20000);
+    cosy_scoped(cosy_task) third =
+        cosy_create_task(write_numbered, ends[0], (const char *)data + LONG + 10000, (size_t)20000);
     come_to_rest();
     cosy_task_cancel(second);
     ck_assert_int_eq(cosy_await(second), -ECANCELED);
@@ -511,8 +513,9 @@ ASYNC_TEST(wrong_arguments_are_refused)
 
 COSY_TEST_MAIN("stream_write", what_the_kernel_takes_is_gone, nothing_is_written_by_a_write_of_nothing,
                a_long_write_waits_and_returns_0, a_long_write_is_not_copied, what_is_buffered_goes_in_parts,
-               beyond_the_high_water_mark_a_write_waits_for_the_low_one, marks_are_checked, a_mark_of_0_waits_for_each_byte,
-               writes_of_one_turn_are_sent_together, what_was_gathered_goes_before_a_read_waits, pieces_arrive_in_order,
+               beyond_the_high_water_mark_a_write_waits_for_the_low_one, marks_are_checked,
+               a_mark_of_0_waits_for_each_byte, writes_of_one_turn_are_sent_together,
+               what_was_gathered_goes_before_a_read_waits, pieces_arrive_in_order,
                empty_pieces_in_the_middle_are_passed_over, text_is_formatted, the_bytes_of_a_call_stay_together,
                a_cancelled_write_has_taken_all_of_its_bytes, a_cancelled_write_behind_a_long_one_is_taken,
                drain_waits_for_the_low_mark_and_flush_for_all, a_close_ends_those_that_drain,

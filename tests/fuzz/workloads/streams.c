@@ -1,7 +1,8 @@
-/* Streams: two tasks on each side of a connection, one that reads and one that writes, by any call and cancelled anywhere.
+/* Streams: two tasks on each side of a connection, one that reads and one that writes, by any call and cancelled
+ * anywhere.
  *
- * Invariants: what a side has written, in calls that were cancelled too, comes to the other side in order, once; at the end
- * each has read what the other wrote.
+ * Invariants: what a side has written, in calls that were cancelled too, comes to the other side in order, once; at the
+ * end each has read what the other wrote.
  */
 #include "../fuzz.h"
 
