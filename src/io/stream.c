@@ -155,6 +155,9 @@ cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_ki
     cosy_stream_write_open(stream);
     if (fd >= 0)
         cosy_port_open(&stream->port, loop, fd);
+    stream->port.of_stream = fd >= 0;
+    if (unlikely(loop->debug) && cosy_task_here())
+        stream->maker = cosy_task_here()->site;
     return stream;
 }
 

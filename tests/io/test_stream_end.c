@@ -536,6 +536,30 @@ START_TEST(a_loop_that_closes_under_waiting_tasks)
 }
 END_TEST
 
+cosy_async static int leave_one_open(void)
+{
+    int fds[2];
+    tcp_sockets(fds);
+    ck_ok(cosy_stream_adopt(fds[0], &left[0]));
+    ck_ok(cosy_stream_adopt(fds[1], &left[1]));
+    return cosy_stream_close(left[1]);
+}
+
+/* As asyncio's ResourceWarning does: in debug mode. */
+START_TEST(debug_mode_tells_of_unclosed_streams)
+{
+    capture_log();
+    ck_ok(cosy_run(leave_one_open));
+    ck_assert_str_eq(logged, "");
+    ck_ok(cosy_stream_close(left[0]));
+    ck_ok(cosy_run_with((.debug = true), leave_one_open));
+    ck_assert_contains(logged, "unclosed stream to 127.0.0.1:");
+    ck_assert_contains(logged, "opened in task leave_one_open, which debug_mode_tells_of_unclosed_streams");
+    ck_assert_int_eq(occurrences(logged, "unclosed stream"), 1);
+    ck_ok(cosy_stream_close(left[0]));
+}
+END_TEST
+
 START_TEST(there_is_no_stream_without_a_loop)
 {
     cosy_stream *stream, *ends[2];
@@ -650,5 +674,5 @@ COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_f
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
                a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,
-               streams_outlive_their_loop, a_loop_that_closes_under_waiting_tasks, there_is_no_stream_without_a_loop,
-               names_of_both_ends, options_of_the_socket, idle_streams_are_small)
+               streams_outlive_their_loop, a_loop_that_closes_under_waiting_tasks, debug_mode_tells_of_unclosed_streams,
+               there_is_no_stream_without_a_loop, names_of_both_ends, options_of_the_socket, idle_streams_are_small)
