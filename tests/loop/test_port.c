@@ -466,8 +466,8 @@ START_TEST(released_to_the_caller)
     struct cosy_port again;
     cosy_port_open(&again, loop, fd); /* may be taken over anew */
     line.port = again;
-    cosy_list_remove(&again.of_loop);
-    cosy_list_append(&loop->ports, &line.port.of_loop);
+    cosy_fd_table_remove(&loop->ports, &again.of_loop);
+    cosy_fd_table_add(&loop->ports, &line.port.of_loop);
     cosy_list_init(&line.port.waiting[0]);
     cosy_list_init(&line.port.waiting[1]);
     ck_assert_int_eq(get_byte(&line), 1);
