@@ -208,6 +208,16 @@ static int64_t lend_nothing(char **ret_data)
 
 /* ---- receiving ---- */
 
+/* For good. When it is the connection that is lost, writers get the same error: asked once more, the kernel would only say that the pipe is broken. */
+static cosy_cold void receive_failed(cosy_stream *stream, int error)
+{
+    static const int lost[] = {-ECONNRESET, -ECONNABORTED, -ETIMEDOUT, -EPIPE, -EHOSTUNREACH, -ENETUNREACH, -ENETDOWN, -ENETRESET};
+    stream->read_error = error;
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+        if (error == lost[i])
+            cosy_stream_lose(stream, error);
+}
+
 /* What a receive means. True: `*result` is the answer. False: wait. */
 static bool settle(cosy_stream *stream, int64_t *result)
 {
@@ -217,8 +227,8 @@ static bool settle(cosy_stream *stream, int64_t *result)
         stream->eof = true;
     else if (*result == -EAGAIN)
         return false;
-    else
-        stream->read_error = (int)*result;
+    else if (*result != -ENOMEM && *result != -ENOBUFS)
+        receive_failed(stream, (int)*result);
     return true;
 }
 
