@@ -78,8 +78,20 @@ def build_tokio(out):
 def build_c_peer(out, name, header, package, libraries):
     compiler, program = os.environ.get("CC", "cc"), os.path.join(out, name)
     need_header(compiler, header, package)
-    call([compiler, *CFLAGS, f"{HERE}/peers/{name}/main.c", "-o", program, *libraries])
+    call([compiler, *CFLAGS, *sorted(glob.glob(f"{HERE}/peers/{name}/*.c")), "-o", program, *libraries])
     return [program]
+
+
+def build_net_c(out, name, sources, libraries):
+    """A program of bench/net: `sources` begins the names of its files, all of one folder."""
+    compiler, program = os.environ.get("CC", "cc"), os.path.join(out, name)
+    call([compiler, *CFLAGS, *sorted(glob.glob(f"{HERE}/net/{sources}*.c")), "-o", program, "-pthread", *libraries])
+    return [program]
+
+
+def build_net_uring(out):
+    need_header(os.environ.get("CC", "cc"), "liburing.h", "liburing-dev")
+    return build_net_c(out, "net_uring", "limits/uring", ["-luring"])
 
 
 def build_boost(out, name, header, package, libraries):
@@ -126,6 +138,12 @@ CONTESTANTS = {
     "erlang": build_erlang,
     "asyncio": lambda out: build_python(out, "asyncio"),
     "uvloop": lambda out: build_python(out, "uvloop"),
+}
+
+# Programs that have only the rows of the network.
+NET_ONLY = {
+    "net_uring": build_net_uring,
+    "net_epoll": lambda out: build_net_c(out, "net_epoll", "limits/epoll", []),
 }
 
 # Hand-written limits that have only some rows: {contestant: {row: the row's name in the limits program}}.

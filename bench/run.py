@@ -12,8 +12,14 @@ import time
 sys.dont_write_bytecode = True  # nothing is written beside the sources
 
 import instructions
+import net
+import net_rows
 import peers
-from rows import ROWS, SCALED_ROWS
+import rows
+from rows import SCALED_ROWS
+from tables import WORDS, median, number, print_table, progress
+
+ROWS = {**rows.ROWS, **net_rows.ROWS}
 
 TIMEOUT_S = 180
 
@@ -24,20 +30,33 @@ def parse_arguments():
     parser.add_argument("--cosy", metavar="PROGRAM", help="cosy's own rows, built already (default: built through CMake)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds, interleaved over all (default: 5)")
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this row (may be repeated)")
-    parser.add_argument("--peer", action="append", choices=list(peers.CONTESTANTS), help="only this one, beside cosy")
+    parser.add_argument("--net", action="store_true", help="the rows of the network, and only those")
+    parser.add_argument("--peer", action="append", choices=list(dict.fromkeys((*peers.CONTESTANTS, *net.CONTESTANTS))),
+                        help="only this one, beside cosy")
     parser.add_argument("--quick", action="store_true", help="a tenth of each size and one round: does it all work?")
     parser.add_argument("--instructions", action="store_true", help="count cosy's instructions with callgrind instead")
     parser.add_argument("--check", action="store_true", help="with --instructions: compare with bench/instructions.txt")
     return parser.parse_args()
 
 
-def build_all(out, arguments):
-    """Returns {contestant: command} and {contestant: why it is not there}."""
-    commands, absent = {}, {}
-    builders = {"cosy": lambda out: peers.build_cosy(out, arguments.cosy), **peers.CONTESTANTS}
-    wanted = ["cosy"] + (arguments.peer or list(peers.CONTESTANTS))
+def programs_wanted(row_names, arguments):
+    """The programs that these rows need, cosy's first."""
     if arguments.instructions:
-        wanted = ["cosy"]
+        return ["cosy"]
+    wanted = dict.fromkeys(["cosy"])
+    if not all(is_net(name) for name in row_names):
+        wanted.update(dict.fromkeys(name for name in arguments.peer or peers.CONTESTANTS if name in peers.CONTESTANTS))
+    for name in row_names:
+        if is_net(name):
+            wanted.update(dict.fromkeys(net.CONTESTANTS[c][0] for c in net.contestants_of(ROWS[name], arguments)))
+    return list(wanted)
+
+
+def build_all(out, wanted, arguments):
+    """Returns {program: command} and {program: why it is not there}."""
+    commands, absent = {}, {}
+    builders = {"cosy": lambda out: peers.build_cosy(out, arguments.cosy), "load": net.build_load, **peers.CONTESTANTS,
+                **peers.NET_ONLY}
     for name in wanted:
         try:
             commands[name] = commands["limit"] if name in peers.VARIANTS and "limit" in commands else builders[name](out)
@@ -47,6 +66,10 @@ def build_all(out, arguments):
             absent[name] = "does not build"
             print(f"{name} does not build:\n{error}", file=sys.stderr)
     return commands, absent
+
+
+def is_net(row_name):
+    return row_name in net_rows.ROWS
 
 
 def allowed_cpus(count):
@@ -79,25 +102,43 @@ def rounds_of(row, arguments):
     return 1 if arguments.quick or row.once else arguments.rounds
 
 
+def contestants_of(row_name, commands, arguments):
+    if is_net(row_name):
+        return [c for c in net.contestants_of(ROWS[row_name], arguments)
+                if net.CONTESTANTS[c][0] in commands and not (c.startswith("cosy") and arguments.cosy_is_off_net)]
+    return [c for c in commands if (c == "cosy" or c in peers.CONTESTANTS)
+            and (c not in peers.VARIANTS or row_name in peers.VARIANTS[c])]
+
+
 def sample_all(commands, row_names, arguments):
     """{row: {contestant: {"samples": [...], "details": {...}, "failed": text, "size": n}}}, interleaved over contestants."""
     results = {name: {} for name in row_names}
-    most = max(rounds_of(ROWS[name], arguments) for name in row_names)
+    most = max((rounds_of(ROWS[name], arguments) for name in row_names), default=0)
     for turn in range(most):
         for row_name in row_names:
             row = ROWS[row_name]
             if turn >= rounds_of(row, arguments):
                 continue
-            for contestant, command in commands.items():
-                if contestant in peers.VARIANTS and row_name not in peers.VARIANTS[contestant]:
-                    continue
+            for contestant in contestants_of(row_name, commands, arguments):
                 cell = results[row_name].setdefault(contestant, {"samples": []})
                 if turn and not cell["samples"]:
                     continue
                 progress(f"round {turn + 1}/{most}: {row_name} {contestant}")
-                take_sample(cell, command, row_name, row, contestant, arguments)
+                if is_net(row_name):
+                    take_net_sample(cell, commands, row, contestant, arguments)
+                else:
+                    take_sample(cell, commands[contestant], row_name, row, contestant, arguments)
     progress("")
     return results
+
+
+def take_net_sample(cell, commands, row, contestant, arguments):
+    outcome = net.sample(commands["load"], commands, contestant, row, arguments.quick)
+    if isinstance(outcome, str):
+        cell["failed"] = outcome
+    elif outcome:
+        cell["samples"].append(outcome[0])
+        cell.setdefault("all_details", []).append(outcome[1])
 
 
 def take_sample(cell, command, row_name, row, contestant, arguments):
@@ -110,24 +151,6 @@ def take_sample(cell, command, row_name, row, contestant, arguments):
         value, cell["details"] = outcome
         full = size_of(row, "cosy", arguments.quick)
         cell["samples"].append(value * full / size if row_name in SCALED_ROWS else value)
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def median(row_results, contestant):
-    samples = row_results.get(contestant, {}).get("samples")
-    return statistics.median(samples) if samples else None
-
-
-def number(value):
-    if value is None:
-        return "-"
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 100 else f"{value:.2f}"
 
 
 def judge(row, row_results):
@@ -149,7 +172,8 @@ def judge(row, row_results):
     return verdicts
 
 
-WORDS = {True: "reached", False: "missed", None: "not measured"}
+def judgement(name, row_results):
+    return (net.judge if is_net(name) else judge)(ROWS[name], row_results)
 
 
 def print_row(name, row, row_results):
@@ -186,12 +210,7 @@ def print_summary(results):
                       f"{others[best] / own:.1f}" if best and own else "-",
                       "; ".join(text for text, _, _ in verdicts),
                       "; ".join(WORDS[verdict] for _, _, verdict in verdicts)))
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-    print()
-    for line in table:
-        cells = [f"{cell:>{width}}" if 2 <= i <= 4 or i == 6 else f"{cell:<{width}}"
-                 for i, (cell, width) in enumerate(zip(line, widths))]
-        print("  ".join(cells).rstrip())
+    print_table(table, right={2, 3, 4, 6})
 
 
 def machine():
@@ -202,7 +221,7 @@ def machine():
 def write_json(out, results, absent):
     path = os.path.join(out, "results.json")
     rows = {name: {"unit": ROWS[name].unit, "clock": ROWS[name].clock, "contestants": cells,
-                   "reach": [dict(zip(("what", "measured", "reached"), v)) for v in judge(ROWS[name], cells)]}
+                   "reach": [dict(zip(("what", "measured", "reached"), v)) for v in judgement(name, cells)]}
             for name, cells in results.items()}
     with open(path, "w") as file:
         json.dump({"machine": machine(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "rows": rows, "absent": absent},
@@ -210,22 +229,44 @@ def write_json(out, results, absent):
     return path
 
 
+def check_net(commands, absent):
+    """What the network rows cannot do without ends the run; a cosy that cannot serve is left out of them, and named."""
+    if "load" not in commands:
+        sys.exit("the load generator is not there, and no row of the network without it")
+    try:
+        net.processors()
+    except net.Failed as failed:
+        sys.exit(str(failed))
+    net.raise_descriptor_limit(20_000)
+    reason = net.why_not(commands["cosy"]) if "cosy" in commands else None
+    if reason:
+        absent["cosy on the network"] = reason
+    return reason
+
+
 def main():
     arguments = parse_arguments()
     out = os.path.abspath(os.path.join(arguments.build, "bench-run"))
     os.makedirs(out, exist_ok=True)
-    commands, absent = build_all(out, arguments)
+    row_names = arguments.row or [name for name, row in ROWS.items() if (is_net(name) if arguments.net else not row.optional)]
+    any_net = any(map(is_net, row_names)) and not arguments.instructions
+    wanted = programs_wanted(row_names, arguments) + ["load"] * any_net
+    commands, absent = build_all(out, wanted, arguments)
     if arguments.instructions:
         return instructions.run(commands.get("cosy"), arguments)
-    row_names = arguments.row or [name for name, row in ROWS.items() if not row.optional]
+    if any_net:
+        arguments.cosy_is_off_net = check_net(commands, absent)
     rig = machine()
     print(f"{rig['cpu']}, {rig['cpus']} cpus, kernel {rig['kernel']}, load {rig['load']:.2f} at the start; "
           f"median [min - max] of {1 if arguments.quick else arguments.rounds} interleaved rounds")
     started = time.monotonic()
     results = sample_all(commands, row_names, arguments)
     for name in row_names:
-        print_row(name, ROWS[name], results[name])
-    print_summary(results)
+        (net.print_row if is_net(name) else print_row)(name, ROWS[name], results[name])
+    for group, summary in ((False, print_summary), (True, lambda some: net.print_summary(ROWS, some))):
+        some = {name: row_results for name, row_results in results.items() if is_net(name) == group}
+        if some:
+            summary(some)
     for name, reason in absent.items():
         print(f"{name}: {reason}")
     print(f"{time.monotonic() - started:.0f} s; written to {write_json(out, results, absent)}")

@@ -41,3 +41,11 @@ foreach(file IN LISTS misuses)
     get_filename_component(name "${file}" NAME_WE)
     cosy_example("${file}" misuse_${name} misuse.${name})
 endforeach()
+
+# Examples beside programs of others (tests/net).
+if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
+    cosy_test(net.fetch.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
+    cosy_test(net.fetch.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
+endif()

@@ -94,12 +94,15 @@ function(cosy_test_program floor file)
     if(NOT floor STREQUAL "plain")
         target_link_libraries(${target} PRIVATE ${CHECK_LIBRARIES})
     endif()
-    if(floor STREQUAL "base" OR floor STREQUAL "sys")
+    if(floor STREQUAL "base" OR floor STREQUAL "sys" OR "${floor}.${room}" IN_LIST COSY_TESTS_WITHOUT_LOOP)
         cosy_test(${floor}.${room} "" ${COSY_LAUNCHER} $<TARGET_FILE:${target}>)
     else()
         cosy_test_on_backends(${floor}.${room} "" $<TARGET_FILE:${target}>)
     endif()
 endfunction()
+
+# Of the floors above sys, those that make no loop: nothing in them differs from backend to backend.
+set(COSY_TESTS_WITHOUT_LOOP loop.timers task.unwind)
 
 set(test_floors plain)
 if(CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)
@@ -124,6 +127,25 @@ if(COSY_VALGRIND OR COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
     set(fuzz_seeds 10)
 endif()
 cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds ${fuzz_seeds})
+
+# Connections on a network of their own, where the kernel permits namespaces (tests/net); what it lacks is skipped, and said.
+if(NOT CMAKE_CROSSCOMPILING)
+    add_executable(net_client "${test_dir}/net/net_client.c")
+    set_target_properties(net_client PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    target_compile_definitions(net_client PRIVATE _GNU_SOURCE)
+    target_compile_options(net_client PRIVATE ${COSY_WARNINGS})
+    target_link_libraries(net_client PRIVATE cosy_static)
+    foreach(backend uring epoll)
+        set(gate "")
+        if(backend STREQUAL "uring")
+            set(gate $<TARGET_FILE:with_uring>)
+        endif()
+        foreach(cases plain netem)
+            cosy_test(net.${cases}.${backend} COSY_BACKEND=${backend} ${gate} "${Python3_EXECUTABLE}"
+                "${test_dir}/net/test_net.py" ${cases} ${COSY_LAUNCHER} $<TARGET_FILE:net_client>)
+        endforeach()
+    endforeach()
+endif()
 
 # Tests of the tree and of what is installed: once, from the plain build; the tool also under ASan.
 if(COSY_PLAIN_BUILD)

@@ -36,8 +36,8 @@ static inline void cosy_future_dropp_(cosy_future **future) { cosy_future_drop(*
 /* Ends a future with a result: any number, a pointer through intptr_t too. 0; -COSY_EINVALIDSTATE when it is done already,
  * -EINVAL for a task (which ends itself), -COSY_ECLOSED when its loop is closed. */
 int cosy_future_set_result(cosy_future *future, int64_t result);
-/* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels. message: printf-style, or
- * NULL. Errors as cosy_future_set_result; -EINVAL for a code that is not positive. */
+/* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels, and the message says why
+ * (asyncio's Future.cancel(msg)). message: printf-style, or NULL. Errors as cosy_future_set_result; -EINVAL for a code that is not positive. */
 int cosy_future_set_error(cosy_future *future, int code, const char *message, ...) __attribute__((format(printf, 3, 4)));
 /* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done. */
 bool cosy_future_cancel(cosy_future *future);
@@ -52,7 +52,7 @@ int cosy_future_result(cosy_future *future, int64_t *ret_result);
 
 /* The negative error that a future ended with, 0 when it ended well; else as cosy_future_result. */
 int cosy_future_error(cosy_future *future);
-/* The error's message, "" when there is none; valid as long as the future. */
+/* The error's message, or why it was cancelled; "" when there is none. Valid as long as the future. */
 const char *cosy_future_error_message(cosy_future *future);
 
 /* Queues callback(future, arg) for when it is done; at once when it is. The future stays alive until then. The callback runs in

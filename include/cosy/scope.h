@@ -91,8 +91,9 @@ cosy_ns cosy_current_effective_deadline(void);
 /*     COSY_SCOPE(err, .option = value, ...) { ... }
  *
  * A block in a scope of its own, with the options of cosy_scope. `err` (an int variable) is set to 0 and then is what its code came to;
- * cosy_check and break leave the block,
- * and so do return and cosy_try, but with the result that they have, which may be -ECANCELED. cosy_current_scope is its handle inside. */
+ * cosy_check and break leave the block. cosy_try leaves the function: with -ETIMEDOUT after the deadline of a scope with .fail, with -ECANCELED when
+ * the scope was cancelled otherwise, for only code behind the block can go on as if nothing had been. return leaves it with the very result that it is given.
+ * cosy_current_scope is its handle inside. */
 #define COSY_SCOPE(err, ...) COSY_SCOPE_(err, COSY_CAT_(cosy_scope_, __COUNTER__), NULL, .task_ = NULL, __VA_ARGS__)
 
 /*     COSY_SCOPE_WITH(err, cosy_scope *scope) { ... }
@@ -112,13 +113,13 @@ cosy_ns cosy_current_effective_deadline(void);
 
 #define COSY_SCOPE_(result, B, handle, ...)                                                                    \
     for (struct cosy_scope_block_ B __attribute__((cleanup(cosy_scope_block_close_))) =                        \
-             {.own = {__VA_ARGS__}, .given = (handle), .err = &(result), .again = 1};                          \
+             {.own = {__VA_ARGS__}, .given = (handle), .guard = {.frame = __builtin_frame_address(0), .func = __func__}, .err = &(result), .again = 1}; \
          B.again && cosy_scope_block_open_(&B); B.again = 0)
 struct cosy_scope_block_ {
     cosy_scope own, *given;
+    struct cosy_guard_ guard;
     int *err;
     int again;
-    bool open;
 };
 static inline cosy_ns cosy_scope_delay_(cosy_ns delay) { return delay <= 0 ? -1 : delay; }
 cosy_async int cosy_scope_block_open_(struct cosy_scope_block_ *block);

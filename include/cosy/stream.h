@@ -11,7 +11,7 @@
  * One object for both directions, whatever carries the bytes: TCP, Unix sockets, pipes, terminals, TLS.
  *
  * READING. One task at a time: a second one gets -EBUSY, as in asyncio. cosy_read copies into the caller's memory, from the socket directly when nothing is
- * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or its end. A stream holds
+ * buffered. The other calls lend memory of the stream (a line, a chunk): it is valid until the next reading call on this stream, or cosy_stream_close. A stream holds
  * no buffer while nothing is in it. Cancelled at any moment, a read loses no byte: the next one gets it. At the end of the input, calls return 0 (and again
  * when called again). An error of the connection is given once what came before it has been read.
  *
@@ -20,7 +20,7 @@
  * and sent together. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
  * When the connection is lost, the next write or drain gives its error.
  *
- * A stream belongs to its loop's thread. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
+ * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
  * hundred KiB. Semantics: https://docs.python.org/3/library/asyncio-stream.html, with the differences told here.
  */
 #ifndef COSY_STREAM_H
@@ -84,7 +84,7 @@ static inline void cosy_stream_closep_(cosy_stream **stream) { cosy_stream_close
 void cosy_stream_abort(cosy_stream *stream);
 
 /* No more will be written: the peer reads the end of the input behind what was written; reading goes on (writer.write_eof()). Waits until the buffer is sent. 0;
- * -ENOTSUP where one direction cannot end alone (TLS, terminals); the connection's error; -ECANCELED: the end is sent later all the same. */
+ * -ENOTSUP where one direction cannot end alone (TLS, terminals, the end of a pipe that is read from); the connection's error; -ECANCELED: the end is sent later all the same. */
 cosy_async int cosy_write_eof(cosy_stream *stream);
 bool cosy_can_write_eof(const cosy_stream *stream);
 
@@ -128,7 +128,7 @@ cosy_async int64_t cosy_readuntil_bytes(cosy_stream *stream, char **ret_data, co
 /* Lends at least `least` bytes (at least one) without using them up: what is buffered, or what comes. How many there are; fewer than `least` only at the end of the
  * input. -COSY_ELIMIT when least is beyond the limit. Errors as cosy_read. */
 cosy_async int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least);
-/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many. Never suspends. */
+/* Uses up `size` bytes of what is buffered. -EINVAL: there are not so many; -EBUSY: another task reads. Never suspends. */
 int cosy_skip(cosy_stream *stream, size_t size);
 
 /* Reads to the end of the input into memory that the caller frees with free(): *ret_data, ended by a NUL that is not counted. How many bytes. -COSY_ELIMIT: more than `most`

@@ -8,7 +8,7 @@
  *     }
  *
  * When the time is up, the task's present wait returns -ECANCELED; leaving the block turns that into -ETIMEDOUT. A cancel from elsewhere wins
- * over the timeout. Total time may exceed the limit while cleanup runs. Semantics: asyncio.timeout, asyncio.wait_for.
+ * over the timeout. A block cannot change what `return` has settled: leave it by cosy_check or break, and return err behind it, or by cosy_try. Total time may exceed the limit while cleanup runs. Semantics: asyncio.timeout, asyncio.wait_for.
  */
 #ifndef COSY_TIMEOUT_H
 #define COSY_TIMEOUT_H
@@ -68,7 +68,8 @@ bool cosy_timeout_expired(const cosy_timeout *timeout);
 /*     COSY_TIMEOUT(err, delay) { ... }
  *
  * A limited block. `err` (an int variable) is set to 0 and then is what its code came to, -ETIMEDOUT when the time was up; break leaves it early, and so does
- * cosy_check. return and cosy_try leave it too, but with the result that they have, -ECANCELED when the time was up. */
+ * cosy_check. cosy_try leaves the function, with -ETIMEDOUT when the time was up. return leaves it with the very result that it is given, which
+ * may be the -ECANCELED of a wait: `return cosy_try(f());` where asyncio has `return await f()`. */
 #define COSY_TIMEOUT(err, delay) COSY_TIMEOUT_(err, COSY_CAT_(cosy_block_, __COUNTER__), cosy_timeout_block_open_, delay)
 
 /*     COSY_TIMEOUT_AT(err, when) { ... }
@@ -77,10 +78,11 @@ bool cosy_timeout_expired(const cosy_timeout *timeout);
 #define COSY_TIMEOUT_AT(err, when) COSY_TIMEOUT_(err, COSY_CAT_(cosy_block_, __COUNTER__), cosy_timeout_block_open_at_, when)
 #define COSY_TIMEOUT_(result, B, open, limit)                                                                  \
     for (struct cosy_timeout_block_ B __attribute__((cleanup(cosy_timeout_block_close_))) =                    \
-             {.err = &(result), .again = 1};                                                                   \
+             {.guard = {.frame = __builtin_frame_address(0), .func = __func__}, .err = &(result), .again = 1};                                                                 \
          B.again && open(&B, (limit)); B.again = 0)
 struct cosy_timeout_block_ {
     cosy_timeout timeout;
+    struct cosy_guard_ guard;
     int *err;
     int again;
 };

@@ -55,11 +55,12 @@ int cosy_fail_(const struct cosy_place_ *place, int code, const char *format, ..
 int cosy_traced_(const struct cosy_place_ *place, int code) __attribute__((cold));
 int cosy_left_(const struct cosy_place_ *place, int code) __attribute__((cold));
 
-/* A block that is told the code with which cosy_try leaves it: with.h. */
+/* A block that is told the code with which cosy_try leaves it (with.h), and may turn it into another (timeout.h, scope.h). */
 struct cosy_guard_ {
     struct cosy_guard_ *next, **place;
     const void *frame; /* of its function */
     const char *func;
+    int (*leave)(struct cosy_guard_ *guard, int code, int *taken_back); /* NULL: the code goes on as it is */
     int code;
 };
 

@@ -85,6 +85,13 @@ char *cosy_heap_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
+void *cosy_heap_give(void *memory)
+{
+    if (memory)
+        count_live(-1);
+    return memory;
+}
+
 void cosy_heap_free(void *memory)
 {
     if (memory)

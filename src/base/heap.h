@@ -16,6 +16,8 @@ void *cosy_heap_resize(void *old, size_t size);
 void *cosy_heap_alloc_aligned(size_t alignment, size_t size); /* size: a multiple of alignment */
 char *cosy_heap_strdup(const char *text);
 void cosy_heap_free(void *memory);
+/* The memory is the program's from here on, which ends it by the C library's free: it is not the library's to count. Returns it; NULL is fine. */
+void *cosy_heap_give(void *memory);
 
 /* Anonymous memory straight from the kernel (stacks, object slabs); NULL on failure. NORESERVE, read-write. */
 void *cosy_heap_map(size_t size);

@@ -359,16 +359,40 @@ int cosy_scope_exit(cosy_scope *scope, int result)
     return scope->fail && scope->by_deadline_ ? cosy_fail(ETIMEDOUT, "timed out") : 0;
 }
 
+/* ---- blocks ---- */
+
+static cosy_scope *scope_of(struct cosy_scope_block_ *block)
+{
+    return block->given ? block->given : &block->own;
+}
+
+/* cosy_try leaves the block: what cosy_scope_exit would say, but that a cancel which ends with the scope cannot be made
+ * good by a function that is left. */
+static int foretell(struct cosy_guard_ *guard, int code, int *taken_back)
+{
+    const cosy_scope *scope = scope_of(container_of(guard, struct cosy_scope_block_, guard));
+    if (!scope->asked_)
+        return code;
+    ++*taken_back;
+    bool alone = scope->task_->cancels - *taken_back <= scope->cancelling_;
+    return code == -ECANCELED && alone && scope->fail && scope->by_deadline_ ? cosy_fail(ETIMEDOUT, "timed out") : code;
+}
+
 int cosy_scope_block_open_(struct cosy_scope_block_ *block)
 {
-    int result = cosy_scope_enter(block->given ? block->given : &block->own);
+    int result = cosy_scope_enter(scope_of(block));
     *block->err = result;
-    block->open = result == 0;
-    return block->open;
+    if (result < 0)
+        return false;
+    block->guard.leave = foretell;
+    cosy_guard_open(&block->guard);
+    return true;
 }
 
 void cosy_scope_block_close_(struct cosy_scope_block_ *block)
 {
-    if (block->open)
-        *block->err = cosy_scope_exit(block->given ? block->given : &block->own, *block->err);
+    if (!block->guard.leave)
+        return; /* it was not entered */
+    cosy_guard_close(&block->guard);
+    *block->err = cosy_scope_exit(scope_of(block), *block->err);
 }

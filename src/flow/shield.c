@@ -41,7 +41,8 @@ static void let_go_of_inner(struct link *link)
 static void hand_over(struct cosy_future *inner, struct cosy_future *outer)
 {
     inner->node.flags |= FLAG_RETRIEVED;
-    outer->error = cosy_error_ref(inner->error);
+    const char *words = cosy_future_words(inner);
+    outer->error = inner->error || !*words ? cosy_error_ref(inner->error) : cosy_error_new((int)inner->result, words);
     cosy_future_finish(outer, inner->node.state, inner->result);
 }
 

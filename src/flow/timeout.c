@@ -122,10 +122,25 @@ bool cosy_timeout_expired(const cosy_timeout *timeout)
     return timeout->state_ == COSY_TIMEOUT_EXPIRING || timeout->state_ == COSY_TIMEOUT_EXPIRED;
 }
 
+/* cosy_try leaves the block: what cosy_timeout_exit would say. */
+static int foretell(struct cosy_guard_ *guard, int code, int *taken_back)
+{
+    const cosy_timeout *timeout = &container_of(guard, struct cosy_timeout_block_, guard)->timeout;
+    if (timeout->state_ != COSY_TIMEOUT_EXPIRING)
+        return code;
+    ++*taken_back;
+    bool ours_alone = timeout->task_->cancels - *taken_back <= timeout->cancelling_;
+    return code == -ECANCELED && ours_alone ? cosy_fail(ETIMEDOUT, "timed out") : code;
+}
+
 static bool block_open(struct cosy_timeout_block_ *block, int entered)
 {
     *block->err = entered;
-    return entered == 0;
+    if (entered < 0)
+        return false;
+    block->guard.leave = foretell;
+    cosy_guard_open(&block->guard);
+    return true;
 }
 
 int cosy_timeout_block_open_(struct cosy_timeout_block_ *block, cosy_ns delay)
@@ -140,8 +155,10 @@ int cosy_timeout_block_open_at_(struct cosy_timeout_block_ *block, cosy_ns when)
 
 void cosy_timeout_block_close_(struct cosy_timeout_block_ *block)
 {
-    if (block->timeout.state_ != COSY_TIMEOUT_CREATED)
-        *block->err = cosy_timeout_exit(&block->timeout, *block->err);
+    if (!block->guard.leave)
+        return; /* it was not entered */
+    cosy_guard_close(&block->guard);
+    *block->err = cosy_timeout_exit(&block->timeout, *block->err);
 }
 
 /* ---- wait_for ---- */

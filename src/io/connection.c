@@ -21,10 +21,23 @@ struct complaint {
     int error;
 };
 
-static size_t add_error(char *text, size_t size, const struct cosy_address *address, int error, const char *before)
+/* Where it was to come from: "" when that was the kernel's choice. */
+static const char *origin_of(const struct cosy_connect *connect, int family, char text[COSY_ADDRESS_TEXT])
 {
-    char where[COSY_ADDRESS_TEXT];
-    int length = snprintf(text, size, "%s%s: %s", before, cosy_address_text(address, where), cosy_strerror(error));
+    for (size_t i = 0; connect->locals && i < connect->locals->count; i++)
+        if (connect->locals->items[i].address.any.sa_family == family)
+            return cosy_address_text(&connect->locals->items[i].address, text);
+    return connect->locals ? "addresses of another family" : "";
+}
+
+/* "192.0.2.1:80 from 192.0.2.7:99: Address already in use" */
+static size_t add_error(char *text, size_t size, const struct cosy_connect *connect, size_t index)
+{
+    char where[COSY_ADDRESS_TEXT], origin[COSY_ADDRESS_TEXT];
+    const struct cosy_address *address = &connect->remotes->items[index].address;
+    const char *from = origin_of(connect, address->any.sa_family, origin);
+    int length = snprintf(text, size, "%s%s%s%s: %s", index > 0 ? "; " : "", cosy_address_text(address, where),
+                          *from ? " from " : "", from, cosy_strerror(connect->errors[index]));
     return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
@@ -43,8 +56,7 @@ static void complain(void *arg)
     char text[480] = "";
     size_t length = 0;
     for (size_t i = 0; i < connect->remotes->count; i++)
-        length += add_error(text + length, sizeof text - length, &connect->remotes->items[i].address,
-                            connect->errors[i], i > 0 ? "; " : "");
+        length += add_error(text + length, sizeof text - length, connect, i);
     if (complaint->host && !is_number(complaint->host))
         cosy_fail(complaint->error, "connecting to %.120s:%u: %s", complaint->host, complaint->port, text);
     else
@@ -176,19 +188,39 @@ static void interleave(cosy_address_list *list, size_t first)
     }
 }
 
+enum { PORT_TEXT = 6 };
+
+/* Not by snprintf, which wants kilobytes of stack. */
+static const char *port_text(unsigned port, char text[PORT_TEXT])
+{
+    char *digit = &text[PORT_TEXT - 1];
+    *digit = 0;
+    do
+        *--digit = (char)('0' + port % 10);
+    while ((port /= 10) && digit > text);
+    return digit;
+}
+
 /* Where it goes to, and from where. */
 cosy_async static int look_up(struct cosy_connect *connect, const char *host, unsigned port,
                               const struct cosy_connection_options *options)
 {
-    char service[12];
-    snprintf(service, sizeof service, "%u", port);
+    char text[PORT_TEXT];
+    const char *service = options->service ? options->service : port_text(port, text);
     int result = cosy_getaddrinfo(host, service, &connect->remotes, .family = options->family, .type = SOCK_STREAM,
                                   .flags = options->flags);
     if (result < 0 || (!options->local_host && !options->local_port))
         return result;
-    snprintf(service, sizeof service, "%u", options->local_port);
-    return cosy_getaddrinfo(options->local_host, service, &connect->locals, .family = options->family,
+    return cosy_getaddrinfo(options->local_host, port_text(options->local_port, text), &connect->locals, .family = options->family,
                             .type = SOCK_STREAM, .flags = AI_PASSIVE);
+}
+
+/* A given local port is one socket's at a time. */
+static cosy_ns head_start_of(const struct cosy_connection_options *options)
+{
+    if (options->local_port)
+        return -1;
+    return options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START;
 }
 
 static void put_in_order(const struct cosy_connect *connect, int wanted)
@@ -197,6 +229,13 @@ static void put_in_order(const struct cosy_connect *connect, int wanted)
         wanted = connect->delay < 0 ? -1 : 1;
     if (wanted > 0)
         interleave(connect->remotes, (size_t)wanted);
+}
+
+static int refuse_port(const char *host, unsigned port, unsigned local_port)
+{
+    if (port > UINT16_MAX)
+        return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host, port, UINT16_MAX);
+    return cosy_fail(EINVAL, "connecting to %.120s:%u from port %u: ports end at %d", host, port, local_port, UINT16_MAX);
 }
 
 int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
@@ -209,9 +248,9 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         return -EINVAL;
     *ret_stream = NULL;
     if (port > UINT16_MAX || options->local_port > UINT16_MAX)
-        return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host ? host : "localhost", port, UINT16_MAX);
+        return refuse_port(host ? host : "localhost", port, options->local_port);
     struct cosy_connect connect = {
-        .delay = options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START,
+        .delay = head_start_of(options),
         .nodelay = !options->stream.delay,
     };
     int result = look_up(&connect, host, port, options);

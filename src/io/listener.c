@@ -65,18 +65,19 @@ static void remove_stale(struct cosy_server *server, const char *path)
         cosy_log(COSY_LOG_WARNING, "cosy: cannot check or remove the stale socket %s: %s", path, cosy_strerror(result));
 }
 
-/* What is there is ours: to be known again when it is removed. */
+/* What is there is ours: to be known again when it is removed. Of a given socket it may have gone already. */
 static int note_file(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;
     const char *path = path_of(&listener->address);
-    if (!path)
+    struct cosy_net_file file;
+    int result = path ? net_of(server)->examine_path(server->loop->sys, path, &file) : -ENOENT;
+    if (result == -ENOENT)
         return 0;
-    int result = net_of(server)->examine_path(server->loop->sys, path, &listener->file);
     if (result == 0 && server->options.mode)
         result = net_of(server)->set_path_mode(server->loop->sys, path, server->options.mode);
-    if (result < 0 || server->options.keep_socket)
-        listener->file = (struct cosy_net_file){0};
+    if (result == 0 && !server->options.keep_socket)
+        listener->file = file;
     return result;
 }
 
@@ -230,8 +231,8 @@ static enum accepted pause(struct cosy_listener *listener, int error)
     if (server->told)
         return PAUSED;
     server->told = true;
-    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s: %s; it tries again each second",
-             cosy_server_name(server), cosy_address_text(&listener->address, text), cosy_strerror(error));
+    snprintf(message, sizeof message, "cosy: server '%s' cannot accept connections on %s, and tries again each second",
+             cosy_server_name(server), cosy_address_text(&listener->address, text));
     cosy_server_report(server, message, error, NULL);
     return PAUSED;
 }
@@ -278,8 +279,8 @@ static void accept_batch(void *arg)
 
 /* ---- the end ---- */
 
-/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel table is gone too; a simulated one had its
- * own paths. */
+/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel table is gone too; a simulated one took its
+ * paths along, and no real file has their numbers. */
 static void remove_file(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;
@@ -287,7 +288,7 @@ static void remove_file(struct cosy_listener *listener)
     const struct cosy_net_ops *net = sys ? sys->net : &cosy_linux_net_ops;
     const char *path = path_of(&listener->address);
     struct cosy_net_file now;
-    if (!path || !listener->file.inode || (!sys && server->simulated))
+    if (!path || !listener->file.inode)
         return;
     int result = net->examine_path(sys, path, &now);
     if (result == 0 && now.inode == listener->file.inode && now.device == listener->file.device)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cosy/log.h>
+#include <cosy/dns.h>
 
 #include "../base/heap.h"
 #include "../loop/context.h"
@@ -64,20 +64,22 @@ static int keep_call(struct cosy_server *server, cosy_coro *call)
     return 0;
 }
 
-/* A server without sockets. Takes the call in any case. */
-static int new_server(cosy_coro *call, const struct cosy_server_options *options, struct cosy_server **ret_server)
+/* A server without sockets, or NULL with the reason. Takes the call in any case. */
+static struct cosy_server *new_server(cosy_coro *call, const struct cosy_server_options *options,
+                                      cosy_server **ret_server, int *ret_error)
 {
     struct cosy_loop *loop = cosy_running_loop();
     int result = !loop ? -COSY_ENOLOOP : !ret_server ? -EINVAL : check_options(options);
-    if (result < 0)
-        return refuse(call, result);
-    struct cosy_server *server = *ret_server = cosy_heap_zalloc(sizeof *server);
-    if (!server)
-        return refuse(call, -ENOMEM);
+    struct cosy_server *server = result == 0 ? cosy_heap_zalloc(sizeof *server) : NULL;
+    if (ret_server)
+        *ret_server = NULL;
+    if (!server) {
+        *ret_error = refuse(call, result < 0 ? result : -ENOMEM);
+        return NULL;
+    }
     server->options = *options;
     server->refs = 1;
     server->loop = loop;
-    server->simulated = strcmp(loop->sys->ops->name, "sim") == 0;
     server->last_listener = &server->listeners;
     cosy_list_init(&server->connections);
     cosy_list_init(&server->waiters);
@@ -85,13 +87,13 @@ static int new_server(cosy_coro *call, const struct cosy_server_options *options
     result = keep_call(server, call);
     if (result == 0 && options->name && !(server->name = cosy_heap_strdup(options->name)))
         result = -ENOMEM;
+    *ret_error = result;
     if (result < 0) {
         cosy_server_unref(server);
-        *ret_server = NULL;
-        return result;
+        return NULL;
     }
     server->context = cosy_context_slot_copy(*cosy_context_here());
-    return 0;
+    return server;
 }
 
 static int serve(struct cosy_server *server)
@@ -120,15 +122,14 @@ int cosy_server_start_serving(cosy_server *server)
 }
 
 /* Its sockets are there, or `result` tells why not. */
-static int finish_start(struct cosy_server **ret_server, int result)
+static int finish_start(struct cosy_server *server, cosy_server **ret_server, int result)
 {
-    struct cosy_server *server = *ret_server;
-    if (result == 0 && !server->options.start_later)
+    if (result == 0 && !server->options.start_later && server->state == COSY_SERVER_BOUND)
         result = serve(server);
-    if (result == 0)
-        return 0;
-    cosy_server_unref(server);
-    *ret_server = NULL;
+    if (result < 0)
+        cosy_server_unref(server);
+    else
+        *ret_server = server;
     return result;
 }
 
@@ -142,36 +143,50 @@ struct addresses {
     int family;
 };
 
-static void add_address(struct addresses *to, const char *numeric, unsigned port)
+/* Once, and of the family that is wanted. */
+static void add_address(struct addresses *to, const struct cosy_address *address)
 {
-    struct cosy_address *address = &to->list[to->count];
-    if (to->count == ADDRESSES_MOST || cosy_address_parse(address, numeric, port) < 0)
-        return;
-    if (to->family && to->family != address->any.sa_family)
+    if (to->count == ADDRESSES_MOST || (to->family && to->family != address->any.sa_family))
         return;
     for (size_t i = 0; i < to->count; i++)
         if (cosy_address_equal(&to->list[i], address))
             return;
-    to->count++;
+    to->list[to->count++] = *address;
 }
 
-static int add_host(struct addresses *to, const char *host, unsigned port)
+static bool add_numeric(struct addresses *to, const char *numeric, unsigned port)
 {
-    struct cosy_address numeric;
-    if (!*host) {
-        add_address(to, "0.0.0.0", port);
-        add_address(to, "::", port);
-    } else if (strcmp(host, "localhost") == 0) {
-        add_address(to, "127.0.0.1", port);
-        add_address(to, "::1", port);
-    } else if (cosy_address_parse(&numeric, host, port) == 0)
-        add_address(to, host, port);
-    else
-        return cosy_fail(COSY_ENONAME, "cannot listen on %s: it is no address", host);
-    return 0;
+    struct cosy_address address;
+    if (cosy_address_parse(&address, numeric, port) < 0)
+        return false;
+    add_address(to, &address);
+    return true;
 }
 
-static int add_hosts(struct addresses *to, const char *hosts, unsigned port)
+cosy_async static int add_name(struct addresses *to, const char *name, unsigned port)
+{
+    cosy_scoped(cosy_address_list) found = NULL;
+    int result = cosy_getaddrinfo(name, NULL, &found, .family = to->family, .type = SOCK_STREAM, .flags = AI_PASSIVE);
+    for (size_t i = 0; result == 0 && i < found->count; i++) {
+        struct cosy_address address = found->items[i].address;
+        cosy_address_set_port(&address, port);
+        add_address(to, &address);
+    }
+    return result;
+}
+
+cosy_async static int add_host(struct addresses *to, const char *host, unsigned port)
+{
+    bool any = !*host;
+    if (any || strcmp(host, "localhost") == 0) {
+        add_numeric(to, any ? "0.0.0.0" : "127.0.0.1", port);
+        add_numeric(to, any ? "::" : "::1", port);
+        return 0;
+    }
+    return add_numeric(to, host, port) ? 0 : add_name(to, host, port);
+}
+
+cosy_async static int add_hosts(struct addresses *to, const char *hosts, unsigned port)
 {
     char host[256];
     if (port > UINT16_MAX)
@@ -227,7 +242,7 @@ static int bind_until_free(struct cosy_server *server, struct addresses *address
 }
 
 /* The list is too long for small stacks. */
-static int open_tcp(struct cosy_server *server, const char *host, unsigned port)
+cosy_async static int open_tcp(struct cosy_server *server, const char *host, unsigned port)
 {
     struct addresses *addresses = cosy_heap_zalloc(sizeof *addresses);
     if (!addresses)
@@ -246,20 +261,23 @@ static int open_tcp(struct cosy_server *server, const char *host, unsigned port)
 int cosy_start_server_(cosy_server **ret_server, cosy_coro *call, const char *host, unsigned port,
                        const struct cosy_server_options *options)
 {
-    int result = new_server(call, options, ret_server);
-    return result < 0 ? result : finish_start(ret_server, open_tcp(*ret_server, host, port));
+    int error;
+    struct cosy_server *server = new_server(call, options, ret_server, &error);
+    return server ? finish_start(server, ret_server, open_tcp(server, host, port)) : error;
 }
 
 /* ---- Unix ---- */
 
-int cosy_start_unix_server_(cosy_server **ret_server, cosy_coro *call, const char *path, const struct cosy_server_options *options)
+int cosy_start_unix_server_(cosy_server **ret_server, cosy_coro *call, const char *path,
+                            const struct cosy_server_options *options)
 {
+    int result;
+    struct cosy_server *server = new_server(call, options, ret_server, &result);
     struct cosy_address address;
-    int result = new_server(call, options, ret_server);
-    if (result < 0)
+    if (!server)
         return result;
     result = cosy_address_unix(&address, path);
-    return finish_start(ret_server, result < 0 ? result : cosy_listener_bind(*ret_server, &address));
+    return finish_start(server, ret_server, result < 0 ? result : cosy_listener_bind(server, &address));
 }
 
 /* ---- sockets of others ---- */
@@ -267,17 +285,17 @@ int cosy_start_unix_server_(cosy_server **ret_server, cosy_coro *call, const cha
 int cosy_server_start_on_all(cosy_server **ret_server, cosy_coro *call, const int *fds, size_t count,
                              const struct cosy_server_options *options)
 {
-    int result = new_server(call, options, ret_server);
-    if (result < 0)
+    int result;
+    struct cosy_server *server = new_server(call, options, ret_server, &result);
+    if (!server)
         return result;
-    struct cosy_server *server = *ret_server;
     for (size_t i = 0; i < count && result == 0; i++)
         result = cosy_listener_adopt(server, fds[i]);
     if (result == 0 && !options->start_later)
         result = serve(server);
     for (struct cosy_listener *listener = server->listeners; listener && result < 0; listener = listener->next)
         cosy_listener_release(listener);
-    return finish_start(ret_server, result);
+    return finish_start(server, ret_server, result);
 }
 
 int cosy_start_server_on_(cosy_server **ret_server, cosy_coro *call, int fd, const struct cosy_server_options *options)

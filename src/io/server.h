@@ -49,7 +49,7 @@ struct cosy_server {
     uint64_t accepted, lost;
     uint32_t refs;
     enum cosy_server_state state;
-    bool told, paused, forever, simulated;
+    bool told, paused, forever;
 };
 
 /* ---- listener.c ---- */

@@ -114,13 +114,20 @@ static int start(struct cosy_connection *connection, const char *client)
     return begun ? 0 : error < 0 ? error : -ENOMEM;
 }
 
+static cosy_cold void reset(struct cosy_sys *sys, int fd)
+{
+    struct linger at_once = {.l_onoff = 1};
+    sys->net->setsockopt(sys, fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    sys->ops->close_fd(sys, fd, 0);
+}
+
 static struct cosy_connection *new_connection(struct cosy_server *server, int fd, const struct cosy_address *peer)
 {
     struct cosy_connection *connection = cosy_heap_zalloc(sizeof *connection);
     cosy_stream *stream =
         connection ? cosy_stream_new(server->loop, &cosy_socket_stream, fd, peer, &server->options.stream) : NULL;
     if (!stream) {
-        server->loop->sys->ops->close_fd(server->loop->sys, fd, 0);
+        reset(server->loop->sys, fd);
         cosy_heap_free(connection);
         return NULL;
     }
@@ -137,8 +144,7 @@ static cosy_cold int lose(struct cosy_server *server, const char *client, int er
 {
     char message[400];
     server->lost++;
-    snprintf(message, sizeof message, "cosy: server '%s' accepted %s and cannot serve it: %s", cosy_server_name(server), client,
-             cosy_strerror(error));
+    snprintf(message, sizeof message, "cosy: server '%s' accepted %s and cannot serve it", cosy_server_name(server), client);
     cosy_server_report(server, message, error, NULL);
     server->told = true;
     return error;

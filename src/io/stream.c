@@ -1,14 +1,15 @@
 /* stream.c - life of a stream, its kinds for sockets and for pipes, and what it tells about itself. */
-#include "stream.h"
+#include "pipe.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../base/heap.h"
 #include "../loop/buffers.h"
+#include "../sys/files.h"
 #include "server.h"
 
 static const struct cosy_net_ops *net_of(const cosy_stream *stream)
@@ -16,10 +17,10 @@ static const struct cosy_net_ops *net_of(const cosy_stream *stream)
     return stream->loop->sys->net;
 }
 
-/* False: the loop is closed, and nothing but closing is possible. */
+/* False: the loop is closed, and nothing but closing is possible. Its memory is held until the stream is freed. */
 static bool has_loop(const cosy_stream *stream)
 {
-    return stream->port.loop;
+    return !stream->loop->closed;
 }
 
 /* ---- sockets ---- */
@@ -109,13 +110,9 @@ const struct cosy_stream_kind cosy_pipe_stream = {.name = "pipe",
                                                   .end_output = pipe_end_output,
                                                   .close = pipe_close};
 
-/* Closing one direction of a terminal would close both. */
-static const struct cosy_stream_kind terminal_stream = {
-    .name = "terminal", .receive = pipe_receive, .send = pipe_send, .wait = port_wait, .close = pipe_close};
-
 /* ---- making one ---- */
 
-static int check_options(const struct cosy_stream_options *options)
+int cosy_stream_check_options(const struct cosy_stream_options *options)
 {
     size_t high = options->high_water ? options->high_water : 65536;
     bool sound = options->limit <= INT32_MAX && options->high_water <= INT32_MAX && options->low_water <= high;
@@ -151,6 +148,7 @@ cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_ki
         return NULL;
     stream->kind = kind;
     stream->loop = loop;
+    cosy_loop_hold(loop);
     stream->port.fd = -1;
     set_options(stream, options);
     set_peer(stream, peer);
@@ -173,7 +171,9 @@ static const struct cosy_stream_kind *kind_of(struct cosy_loop *loop, int fd, in
     if (result == 0)
         return &cosy_socket_stream;
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) ? &terminal_stream : &cosy_pipe_stream;
+    if (cosy_sys_stat_fd(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+        *ret_error = -EPERM; /* some kernels would say so, others not */
+    return cosy_pipe_kind(fd);
 }
 
 static void set_nodelay(struct cosy_loop *loop, int fd)
@@ -204,6 +204,7 @@ static int adopt(struct cosy_loop *loop, int fd, cosy_stream **ret_stream, const
         return error ? error : was_nonblocking;
     }
     stream->was_blocking = !was_nonblocking;
+    stream->read_only = !is_socket && cosy_sys_access_mode(fd) == O_RDONLY;
     if (is_socket && (!options || !options->delay))
         set_nodelay(loop, fd);
     *ret_stream = stream;
@@ -215,14 +216,14 @@ int cosy_stream_adopt_(int fd, cosy_stream **ret_stream, const struct cosy_strea
     struct cosy_loop *loop = cosy_running_loop();
     if (!loop)
         return -COSY_ENOLOOP;
-    int error = !ret_stream ? -EINVAL : fd < 0 ? -EBADF : check_options(options);
+    int error = !ret_stream ? -EINVAL : fd < 0 ? -EBADF : cosy_stream_check_options(options);
     return error ? error : adopt(loop, fd, ret_stream, options);
 }
 
 int cosy_stream_pair_(cosy_stream *ret_streams[2], const struct cosy_stream_options *options)
 {
     struct cosy_loop *loop = cosy_running_loop();
-    int fds[2], error = !loop ? -COSY_ENOLOOP : !ret_streams ? -EINVAL : check_options(options);
+    int fds[2], error = !loop ? -COSY_ENOLOOP : !ret_streams ? -EINVAL : cosy_stream_check_options(options);
     if (!error)
         error = loop->sys->net->socketpair(loop->sys, AF_UNIX, SOCK_STREAM, 0, fds);
     if (error < 0)
@@ -246,6 +247,7 @@ static void stream_free(cosy_stream *stream)
 {
     if (stream->kind->release)
         stream->kind->release(stream);
+    cosy_loop_release(stream->loop);
     cosy_heap_free(stream->peer_path);
     cosy_heap_free(stream);
 }
@@ -259,7 +261,10 @@ void cosy_stream_leave(cosy_stream *stream)
 /* Nothing is sent or read any more; who waits is woken with `result`, and still leaves. */
 static void shut(cosy_stream *stream, int result, bool abort)
 {
-    cosy_stream_free_input(stream);
+    if (abort && stream->lent)
+        stream->in_begin = stream->in_end; /* somebody has it still */
+    else
+        cosy_stream_free_input(stream);
     cosy_stream_lose(stream, result);
     stream->kind->close(stream, result, abort);
 }
@@ -286,7 +291,9 @@ int cosy_stream_close(cosy_stream *stream)
     bool cancelled = false, lost = stream->error && !stream->closing && stream->out_lost;
     int result = lost ? stream->error : 0;
     struct cosy_task *me = cosy_task_here();
-    bool waits = me && has_loop(stream) && stream->grace > 0;
+    bool waits = me && me->future.loop == stream->loop && stream->grace > 0;
+    if (!has_loop(stream))
+        stream->users = 0; /* tasks that it took along: they will not leave */
     cosy_stream_enter(stream);
     if (!stream->error && cosy_get_write_buffer_size(stream) > 0) {
         cosy_stream_flush_now(stream);
@@ -312,6 +319,7 @@ static int take_rest(cosy_stream *stream, void **ret_rest, size_t *ret_size)
     size_t size = cosy_stream_buffered(stream);
     if (!ret_rest)
         return 0;
+    cosy_stream_take_back(stream);
     *ret_size = size;
     *ret_rest = size ? cosy_heap_alloc(size) : NULL;
     if (size && !*ret_rest)
@@ -341,7 +349,7 @@ int cosy_stream_detach(cosy_stream *stream, void **ret_rest, size_t *ret_size)
 
 /* ---- what it is ---- */
 
-bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output; }
+bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output && !stream->read_only; }
 bool cosy_stream_is_closing(const cosy_stream *stream) { return stream->closing || stream->error; }
 int cosy_stream_fd(const cosy_stream *stream) { return stream->port.fd; }
 

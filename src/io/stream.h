@@ -6,9 +6,10 @@
  *  - `in` is NULL or a buffer of in_room bytes; what was read and not used is in[in_begin..in_end). There is always room for one byte behind in_end,
  *    for the NUL behind what is lent. While something is lent, `lent` points to the byte that the NUL covers, and `covered` is that byte.
  *  - A stream that waits for input and has none holds no buffer.
- *  - out[out_begin..out_end) is still to be sent. While there is any, and no error, either the flusher waits at the kind (`blocked`), or the flush
+ *  - out[out_begin..out_end) is still to be sent. While there is any, and neither an error nor `raw`, either the flusher waits at the kind (`blocked`), or the flush
  *    handle is queued.
- *  - `raw`: a task sends past the buffer, from its caller's memory or a file; `out` is empty then, and other writers wait until it is done.
+ *  - `raw`: a task sends past the buffer, from its caller's memory or a file, and other writers wait until it is done. `out` is empty when it begins; it
+ *    has raw_size bytes that the task put there, and behind them what cancelled writers left. Nobody sends from it until end_raw.
  *  - `error` is the negative code with which sending failed for good, or the stream was aborted; nothing is sent then, and `out` is empty.
  *  - `users` counts the tasks that are suspended in a call on this stream; memory is freed by whoever is last after cosy_stream_close.
  */
@@ -53,9 +54,10 @@ struct cosy_stream {
     bool blocked;              /* the flusher waits at the kind */
     bool closing, closed;      /* cosy_stream_abort; cosy_stream_close */
     bool was_blocking;         /* the descriptor came without O_NONBLOCK */
+    bool read_only;            /* a pipe's end that is read from: closing it would not tell anybody of an end */
     char *out;
     uint32_t out_room, out_begin, out_end;
-    uint32_t high, low;
+    uint32_t high, low, raw_size;
     int error;
     uint32_t users;
     struct cosy_port_waiter flusher;
@@ -76,6 +78,8 @@ struct cosy_stream {
  * for the caller to set (accepted sockets have it from their listener). */
 cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_kind *kind, int fd,
                              const struct cosy_address *peer, const struct cosy_stream_options *options);
+/* 0, or -EINVAL with words. */
+int cosy_stream_check_options(const struct cosy_stream_options *options);
 extern const struct cosy_stream_kind cosy_socket_stream, cosy_pipe_stream;
 
 /* The other end in words: "192.0.2.1:80". */
@@ -112,6 +116,10 @@ static inline void cosy_stream_count(cosy_stream *stream, size_t bytes)
     stream->turn = turn;
 }
 
+static inline bool cosy_is_of_loop(const struct cosy_task *task, const cosy_stream *stream)
+{
+    return task && task->future.loop == stream->port.loop;
+}
 /* A task that is to be suspended in a call on the stream keeps its memory. */
 static inline void cosy_stream_enter(cosy_stream *stream) { stream->users++; }
 void cosy_stream_leave(cosy_stream *stream); /* may free it */
@@ -132,6 +140,7 @@ void cosy_stream_wake_drainers(cosy_stream *stream, int result); /* all of them,
  * no longer than that many ns, and then gives -ETIMEDOUT; *ret_cancelled tells of them. */
 int cosy_stream_drain_to(cosy_stream *stream, struct cosy_task *me, size_t level, cosy_ns patience, bool *ret_cancelled);
 void cosy_stream_free_input(cosy_stream *stream);
+void cosy_stream_take_back(cosy_stream *stream); /* what was lent: the byte under the NUL is there again */
 void cosy_stream_free_output(cosy_stream *stream);
 
 #endif

@@ -77,7 +77,7 @@ int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_
 void cosy_stream_free_input(cosy_stream *stream)
 {
     if (stream->in_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->in);
+        cosy_buffer_give(stream->loop, stream->in);
     else
         cosy_heap_free(stream->in);
     stream->in = stream->lent = NULL;
@@ -108,6 +108,8 @@ static int make_room(cosy_stream *stream)
 {
     if (!stream->in)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* out of a little one before anything is received */
     if (stream->in_end + 1 < stream->in_room)
         return 0;
     if (stream->in_begin < stream->in_room / 2)
@@ -125,14 +127,13 @@ static int give_back(cosy_stream *stream, const void *data, size_t size, int res
     if (size == 0 || stream->closing || stream->closed)
         return result;
     size_t room = size + buffered(stream) + 1;
-    if (room == COSY_BUFFER_SIZE)
-        room++; /* that size is the pool's */
-    if (move_to(stream, room, size) < 0) {
+    bool fits = stream->in && stream->in_begin >= size; /* it may have come from there */
+    if (!fits && move_to(stream, room > COSY_BUFFER_SIZE ? room : COSY_BUFFER_SIZE, size) < 0) {
         cosy_stream_abort(stream);
         return -ENOMEM;
     }
-    stream->in_begin = 0;
-    memcpy(stream->in, data, size);
+    stream->in_begin -= (uint32_t)size;
+    memcpy(stream->in + stream->in_begin, data, size);
     return result;
 }
 
@@ -143,6 +144,14 @@ static cosy_cold int say(const cosy_stream *stream, int error)
     return error == -ECANCELED || error == -ENOMEM ? error : cosy_stream_fail(stream, "reading from", error);
 }
 
+void cosy_stream_take_back(cosy_stream *stream)
+{
+    if (!stream->lent)
+        return;
+    *stream->lent = stream->covered;
+    stream->lent = NULL;
+}
+
 /* 0, or why it may not read. What was lent is the stream's again. */
 static int begin(cosy_stream *stream, struct cosy_task *me)
 {
@@ -150,15 +159,13 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -COSY_ENOTASK;
     if (unlikely(!stream))
         return -EINVAL;
+    if (unlikely(me->future.loop != stream->loop))
+        return cosy_stream_fail(stream, "reading from", -COSY_EOTHERLOOP);
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
-    if (stream->lent) {
-        *stream->lent = stream->covered;
-        stream->lent = NULL;
-    }
+    cosy_stream_take_back(stream);
     stream->in_use = true;
     cosy_stream_enter(stream);
-    cosy_stream_flush_gathered(stream);
     if (cosy_stream_had_its_turn(stream)) {
         int result = cosy_yield();
         if (result < 0) {
@@ -193,7 +200,7 @@ static int64_t lend(cosy_stream *stream, char **ret_data, size_t size)
 /* A call that lends nothing still gives a string. */
 static int64_t lend_nothing(char **ret_data)
 {
-    static char nothing[1];
+    static __thread char nothing[1]; /* the caller may write there */
     nothing[0] = 0;
     *ret_data = nothing;
     return 0;
@@ -227,6 +234,18 @@ static int64_t foregone(const cosy_stream *stream)
     return stream->eof ? 0 : 1;
 }
 
+/* The task is about to wait: what it wrote goes out first, since the peer may be waiting for it; and buffers are given back. */
+static void before_waiting(cosy_stream *stream)
+{
+    cosy_stream_flush_gathered(stream);
+    if (!stream->in)
+        return;
+    if (buffered(stream) == 0)
+        cosy_stream_free_input(stream);
+    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
+        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
+}
+
 /* Receives into the caller's memory; nothing is buffered. > 0, 0 at the end, negative. */
 static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buffer, size_t size)
 {
@@ -237,8 +256,7 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
         result = stream->kind->receive(stream, buffer, size);
         if (settle(stream, &result))
             return result;
-        if (stream->in)
-            cosy_stream_free_input(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -249,17 +267,6 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
 static bool is_hopeless(const cosy_stream *stream)
 {
     return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ);
-}
-
-/* The task is about to wait. */
-static void hold_less(cosy_stream *stream)
-{
-    if (!stream->in)
-        return;
-    if (buffered(stream) == 0)
-        cosy_stream_free_input(stream);
-    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
-        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
 }
 
 /* Receives more into the buffer. > 0, 0 at the end, negative. */
@@ -278,9 +285,11 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
         if (settle(stream, &result)) {
             if (result > 0)
                 stream->in_end += (uint32_t)result;
+            else if (buffered(stream) == 0)
+                cosy_stream_free_input(stream);
             return result;
         }
-        hold_less(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -320,15 +329,28 @@ int64_t cosy_read(cosy_stream *stream, void *buffer, size_t size)
     return end(stream, result);
 }
 
+/* Everything is there already, and nobody has to be asked. */
+static bool is_at_hand(const cosy_stream *stream, size_t size)
+{
+    return stream && buffered(stream) >= size && !stream->lent && !stream->in_use && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
 {
+    if (is_at_hand(stream, size) && size > 0)
+        return (int64_t)take(stream, buffer, size);
     struct cosy_task *me = cosy_task_or_complain("cosy_readexactly");
     int64_t result = begin(stream, me);
     size_t got = 0;
     if (result < 0)
         return result;
-    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0)
+    if (!buffer && size)
+        return end(stream, -EINVAL);
+    while (got < size && (result = read_some(stream, me, (char *)buffer + got, size - got)) > 0) {
         got += (size_t)result;
+        if (cosy_stream_had_its_turn(stream) && got < size && (result = cosy_yield()) < 0)
+            break;
+    }
     stream->partial = got < UINT32_MAX ? (uint32_t)got : UINT32_MAX;
     if (result < 0)
         result = give_back(stream, buffer, got, (int)result);
@@ -352,7 +374,7 @@ int64_t cosy_read_chunk(cosy_stream *stream, char **ret_chunk)
 
 /* ---- up to a separator ---- */
 
-/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's. `from` need not be searched again. */
+/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's, the shortest's where several end there. `from` need not be searched again. */
 static size_t find(const cosy_stream *stream, const struct iovec *separators, size_t count, size_t from, size_t *ret_size)
 {
     const char *data = stream->in + stream->in_begin;
@@ -364,7 +386,7 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
             continue;
         const char *found = memmem(data + begin_at, limit - begin_at, separators[i].iov_base, size);
         size_t end_at = found ? (size_t)(found - data) + size : 0;
-        if (found && (!best || end_at < best)) {
+        if (found && (!best || end_at < best || size < *ret_size)) {
             best = end_at;
             *ret_size = size;
         }
@@ -375,13 +397,15 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
 /* The length up to the separator's end; 0: the input ended before. -COSY_ELIMIT: nothing is used up; *ret_searched: so far there is none. */
 static int64_t seek(cosy_stream *stream, struct cosy_task *me, const struct iovec *separators, size_t count)
 {
-    size_t searched = 0, size = 0;
+    size_t searched = 0, size = 0, longest = 0;
+    for (size_t i = 0; i < count; i++)
+        longest = separators[i].iov_len > longest ? separators[i].iov_len : longest;
     for (;;) {
         size_t found = buffered(stream) > searched ? find(stream, separators, count, searched, &size) : 0;
         if (found)
             return found - size > stream->limit ? -COSY_ELIMIT : (int64_t)found;
         searched = buffered(stream);
-        if (searched > stream->limit)
+        if (searched + 1 > stream->limit + longest) /* the beginning of a separator may be there */
             return -COSY_ELIMIT;
         int64_t result = fill(stream, me);
         if (result <= 0)
@@ -489,8 +513,10 @@ int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least)
 
 int cosy_skip(cosy_stream *stream, size_t size)
 {
-    if (!stream || size > buffered(stream))
+    if (!stream || (!stream->in_use && size > buffered(stream)))
         return -EINVAL;
+    if (stream->in_use)
+        return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     stream->in_begin += (uint32_t)size;
     return 0;
 }

@@ -8,7 +8,7 @@
 #include "../base/heap.h"
 #include "../loop/buffers.h"
 
-enum { GATHER_MOST = 16384 }; /* more than this is not gathered until the end of the turn */
+enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a buffer */
 enum { COPY_MOST = 16384 };   /* a longer rest is sent from the caller's memory, while the caller waits */
 enum { PARTS = 16 };          /* handed to the kernel in one call */
 
@@ -43,7 +43,7 @@ int cosy_set_write_buffer_limits(cosy_stream *stream, size_t high, size_t low)
 void cosy_stream_free_output(cosy_stream *stream)
 {
     if (stream->out_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->out);
+        cosy_buffer_give(stream->loop, stream->out);
     else
         cosy_heap_free(stream->out);
     stream->out = NULL;
@@ -53,6 +53,8 @@ void cosy_stream_free_output(cosy_stream *stream)
 static int make_room(cosy_stream *stream, size_t size)
 {
     size_t used = pending(stream);
+    if (size > UINT32_MAX)
+        return -ENOMEM;
     if (stream->out_room - stream->out_end >= size)
         return 0;
     if (stream->out_room - used >= size && stream->out_begin >= used) {
@@ -77,10 +79,11 @@ static int make_room(cosy_stream *stream, size_t size)
     return 0;
 }
 
+/* Also past empty pieces: a row of them must not be all that the kernel is offered. */
 static void skip(struct cursor *cursor, size_t size)
 {
     cursor->left -= size;
-    while (size > 0 && size >= cursor->parts->iov_len - cursor->offset) {
+    while (cursor->left > 0 && size >= cursor->parts->iov_len - cursor->offset) {
         size -= cursor->parts->iov_len - cursor->offset;
         cursor->parts++;
         cursor->count--;
@@ -89,26 +92,38 @@ static void skip(struct cursor *cursor, size_t size)
     cursor->offset += size;
 }
 
-/* All that is left: 0 or -ENOMEM, and then none of it. */
-static int append(cosy_stream *stream, struct cursor *cursor)
+/* Puts all that is left of the pieces `behind` so many bytes of the buffer: 0 or -ENOMEM, and then none of it. */
+static int insert(cosy_stream *stream, struct cursor *cursor, size_t behind)
 {
     int error = make_room(stream, cursor->left);
     if (error)
         return error;
+    char *place = stream->out + stream->out_begin + behind;
+    memmove(place + cursor->left, place, pending(stream) - behind);
+    stream->out_end += (uint32_t)cursor->left;
     while (cursor->left > 0) {
         size_t size = cursor->parts->iov_len - cursor->offset;
         if (size > 0)
-            memcpy(stream->out + stream->out_end, (const char *)cursor->parts->iov_base + cursor->offset, size);
-        stream->out_end += (uint32_t)size;
-        cursor->offset = cursor->parts->iov_len;
-        cursor->left -= size;
-        if (cursor->left > 0) {
-            cursor->parts++;
-            cursor->count--;
-            cursor->offset = 0;
-        }
+            memcpy(place, (const char *)cursor->parts->iov_base + cursor->offset, size);
+        place += size;
+        skip(cursor, size);
     }
     return 0;
+}
+
+static int append(cosy_stream *stream, struct cursor *cursor)
+{
+    return insert(stream, cursor, pending(stream));
+}
+
+/* By the task that sends past the buffer: before what others have left there meanwhile. */
+static int append_raw(cosy_stream *stream, struct cursor *cursor)
+{
+    size_t size = cursor->left;
+    int error = insert(stream, cursor, stream->raw_size);
+    if (!error)
+        stream->raw_size += (uint32_t)size;
+    return error;
 }
 
 /* ---- who waits for the buffer to shrink ---- */
@@ -120,6 +135,7 @@ struct drainer {
     struct cosy_task *task;
     cosy_stream *stream;
     size_t level;
+    int result; /* when done */
     bool holds_on, cancelled, done;
 };
 
@@ -137,6 +153,7 @@ static void wake(struct drainer *drainer, int result)
 {
     cosy_list_remove(&drainer->link);
     drainer->done = true;
+    drainer->result = result;
     cosy_task_wake(drainer->task, result);
 }
 
@@ -208,6 +225,10 @@ static int drain_park(struct drainer *drainer, struct cosy_task *me)
         drainer->cancelled = true; /* one that came before the wait */
     }
     cosy_list_remove(&drainer->link);
+    if (drainer->holds_on && result != drainer->result) { /* cancelled between its wake and now */
+        drainer->cancelled = true;
+        result = drainer->result;
+    }
     return result;
 }
 
@@ -279,7 +300,7 @@ static void end_output(cosy_stream *stream)
 
 void cosy_stream_flush_now(cosy_stream *stream)
 {
-    if (stream->blocked || stream->error)
+    if (stream->blocked || stream->error || stream->raw)
         return;
     while (pending(stream) > 0) {
         struct iovec part = {.iov_base = stream->out + stream->out_begin, .iov_len = pending(stream)};
@@ -290,15 +311,17 @@ void cosy_stream_flush_now(cosy_stream *stream)
         } else if (sent < 0) {
             cosy_stream_lose(stream, sent);
             return;
-        } else
+        } else {
             stream->out_begin += (uint32_t)sent;
+            cosy_stream_count(stream, (size_t)sent);
+        }
     }
     if (stream->error)
         return;
     if (pending(stream) == 0) {
         cosy_handle_cancel(&stream->flush);
         cosy_stream_free_output(stream);
-        if (stream->eof_wanted && !stream->eof_sent && !stream->raw) {
+        if (stream->eof_wanted && !stream->eof_sent) {
             end_output(stream);
             return;
         }
@@ -379,7 +402,7 @@ static __attribute__((noinline)) int send_patiently(cosy_stream *stream, struct 
         if (stream->error)
             result = stream->error;
     }
-    if (result == -ECANCELED && append(stream, cursor) < 0)
+    if (result == -ECANCELED && append_raw(stream, cursor) < 0)
         cosy_stream_lose(stream, -ENOMEM);
     cosy_stream_end_raw(stream);
     cosy_stream_leave(stream);
@@ -434,6 +457,19 @@ static int begin_write(cosy_stream *stream, struct cosy_task *me)
     return stream->eof_wanted ? -EPIPE : result;
 }
 
+/* A write that was cancelled before it began is taken all the same, so that there is but one meaning of -ECANCELED. */
+static cosy_cold int take_cancelled(cosy_stream *stream, struct cosy_task *me, struct cursor *cursor)
+{
+    int error = stream->error ? stream->error : stream->eof_wanted ? -EPIPE : append(stream, cursor);
+    if (error) {
+        cosy_task_keep_cancel(me);
+        return error;
+    }
+    if (!stream->raw)
+        see_to_sending(stream, true);
+    return -ECANCELED;
+}
+
 static bool is_unusual(const cosy_stream *stream)
 {
     return stream->error || stream->raw || stream->eof_wanted || stream->spent > COSY_STREAM_TURN_BYTES;
@@ -449,12 +485,16 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     struct cosy_task *me = cosy_task_or_complain("cosy_write");
     if (unlikely(!me))
         return -COSY_ENOTASK;
+    if (unlikely(me->future.loop != stream->loop))
+        return say(stream, -COSY_EOTHERLOOP);
     int result = 0;
     struct cursor cursor = {.parts = parts, .count = count, .left = size};
     cosy_stream_enter(stream);
     if (unlikely(is_unusual(stream)))
         result = begin_write(stream, me);
-    if (result == 0 && size > 0)
+    if (unlikely(result == -ECANCELED) && size > 0)
+        result = take_cancelled(stream, me, &cursor);
+    else if (result == 0 && size > 0)
         result = write_all(stream, me, &cursor);
     if (unlikely(result < 0))
         result = say(stream, result);
@@ -462,10 +502,23 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     return result;
 }
 
+/* The usual case of little messages: others of this turn wait in the buffer, whose sending is seen to. */
+static bool joins_others(cosy_stream *stream, size_t size)
+{
+    return stream->out_end != stream->out_begin && size < stream->out_room - stream->out_end &&
+           pending(stream) + size < GATHER_MOST && pending(stream) + size <= stream->high && !stream->raw &&
+           !stream->eof_wanted && stream->spent <= COSY_STREAM_TURN_BYTES && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int cosy_write(cosy_stream *stream, const void *data, size_t size)
 {
     if (unlikely(!stream || (!data && size)))
         return -EINVAL;
+    if (joins_others(stream, size)) {
+        memcpy(stream->out + stream->out_end, data, size);
+        stream->out_end += (uint32_t)size;
+        return 0;
+    }
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     return write_parts(stream, &part, 1, size);
 }
@@ -515,9 +568,15 @@ static int wait_for_level(cosy_stream *stream, size_t level, const char *call)
         return -COSY_ENOTASK;
     if (!stream)
         return -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
+    cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
     int result = cosy_stream_drain_to(stream, me, level, COSY_NEVER, NULL);
-    return result < 0 ? say(stream, result) : 0;
+    if (result < 0)
+        result = say(stream, result);
+    cosy_stream_leave(stream);
+    return result;
 }
 
 int cosy_drain(cosy_stream *stream)
@@ -536,8 +595,10 @@ int cosy_write_eof(cosy_stream *stream)
     struct cosy_task *me = cosy_task_or_complain("cosy_write_eof");
     if (!me)
         return -COSY_ENOTASK;
-    if (!stream || !stream->kind->end_output)
+    if (!stream || !cosy_can_write_eof(stream))
         return stream ? -ENOTSUP : -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
     if (stream->error)
         return say(stream, stream->error);
     stream->eof_wanted = true;
@@ -557,27 +618,31 @@ int cosy_write_eof(cosy_stream *stream)
 
 int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me)
 {
+    cosy_stream_enter(stream);
     int result = begin_write(stream, me);
     while (result == 0 && (pending(stream) > 0 || stream->raw)) {
         cosy_stream_flush_gathered(stream);
         result = cosy_stream_drain_to(stream, me, 0, COSY_NEVER, NULL);
     }
     if (result < 0)
-        return say(stream, result);
-    stream->raw = true;
-    return 0;
+        result = say(stream, result);
+    else
+        stream->raw = true;
+    cosy_stream_leave(stream);
+    return result;
 }
 
 int cosy_stream_append(cosy_stream *stream, const void *data, size_t size)
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     struct cursor cursor = {.parts = &part, .count = 1, .left = size};
-    return append(stream, &cursor);
+    return append_raw(stream, &cursor);
 }
 
 void cosy_stream_end_raw(cosy_stream *stream)
 {
     stream->raw = false;
+    stream->raw_size = 0;
     if (stream->error)
         return;
     if (pending(stream) > 0 || (stream->eof_wanted && !stream->eof_sent))

@@ -82,7 +82,7 @@ static void tell_of_task(struct cosy_thread_future *future, int64_t otherwise)
     future->task = NULL;
     if (cosy_future_is_done(&task->future)) {
         result = task->future.result;
-        message = result == -ECANCELED ? cosy_task_cancel_reason(task) : cosy_future_error_message(&task->future);
+        message = cosy_future_error_message(&task->future);
         if (!future->unasked)
             task->future.node.flags |= FLAG_RETRIEVED;
     }

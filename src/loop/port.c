@@ -15,11 +15,16 @@ void cosy_port_open(struct cosy_port *port, struct cosy_loop *loop, int fd)
     cosy_fd_table_add(&loop->ports, &port->of_loop);
 }
 
+/* Those who wait now: one whose call would block again waits for the next edge, behind them. */
 static void tell(struct cosy_port *port, enum cosy_port_side side, int result)
 {
-    struct cosy_link *waiting = &port->waiting[side];
-    while (!cosy_list_empty(waiting)) {
-        struct cosy_port_waiter *waiter = container_of(waiting->next, struct cosy_port_waiter, link);
+    struct cosy_link told, *waiting = &port->waiting[side];
+    if (cosy_list_empty(waiting))
+        return;
+    cosy_list_append(waiting, &told); /* in the head's place */
+    cosy_list_remove(waiting);
+    while (!cosy_list_empty(&told)) {
+        struct cosy_port_waiter *waiter = container_of(told.next, struct cosy_port_waiter, link);
         cosy_list_remove(&waiter->link);
         waiter->ready(waiter, result);
     }

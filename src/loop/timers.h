@@ -25,7 +25,7 @@ struct cosy_timers;
 
 /* Embedded in whatever waits for a deadline; the owner zeroes it before first use. */
 struct cosy_timer {
-    void *slot;   /* NULL: not armed; else private to timers.c */
+    void *slot;   /* NULL: not armed; else private to wheel.h */
     cosy_ns when; /* the deadline; stays readable after firing */
 };
 

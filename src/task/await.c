@@ -49,8 +49,7 @@ static bool await_cancel(struct cosy_wait *wait, struct cosy_task *task)
     struct cosy_future *future = await_of(wait)->future;
     const char *reason = cosy_task_cancel_reason(task);
     if (task->in_cancel != CANCEL_CAME_BACK) {
-        bool passed_on = cosy_is_task(future) ? cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL)
-                                              : cosy_future_cancel(future);
+        bool passed_on = cosy_future_cancel_with(future, reason);
         if (passed_on && task->in_cancel != CANCEL_CAME_BACK)
             return true;
     }
@@ -77,8 +76,7 @@ int cosy_future_outcome(struct cosy_future *future)
     if (likely(future->node.state == STATE_RESULT))
         return likely(future->result <= INT_MAX && future->result >= INT_MIN) ? (int)future->result : -EOVERFLOW;
     future->node.flags |= FLAG_RETRIEVED;
-    if (future->node.state == STATE_ERROR ||
-        *cosy_task_cancel_reason(cosy_is_task(future) ? cosy_as_task(future) : NULL))
+    if (future->node.state == STATE_ERROR || *cosy_future_words(future))
         cosy_error_inherit((int)future->result, future);
     return (int)future->result;
 }

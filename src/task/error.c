@@ -174,14 +174,20 @@ void cosy_guards_forget(const char *low, size_t bytes)
         }
 }
 
-/* Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
+/* The blocks of the calling function, innermost first, as they will be left.
+ *
+ * Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
  * name is another. */
 int cosy_left_(const struct cosy_place_ *place, int code)
 {
     void *const *frame = __builtin_frame_address(0);
+    int taken_back = 0;
     for (struct cosy_guard_ *guard = *bucket_of(*frame); guard; guard = guard->next)
-        if (guard->frame == *frame && place && guard->func == place->func)
+        if (guard->frame == *frame && place && guard->func == place->func) {
+            if (guard->leave)
+                code = guard->leave(guard, code, &taken_back);
             guard->code = code;
+        }
     return pass_on(place, code, (uintptr_t)frame);
 }
 
@@ -196,10 +202,17 @@ static char *describe_task(struct cosy_future *future)
     return cosy_heap_strdup(text);
 }
 
+const char *cosy_future_words(const struct cosy_future *future)
+{
+    const char *words = future->error ? cosy_error_text(future->error) : "";
+    if (*words || future->node.state != STATE_CANCELLED || !cosy_is_task(future))
+        return words;
+    return cosy_task_cancel_reason((const struct cosy_task *)(const void *)future);
+}
+
 void cosy_error_inherit(int code, struct cosy_future *from)
 {
-    const char *reason = code == -ECANCELED && cosy_is_task(from) ? cosy_task_cancel_reason(cosy_as_task(from)) : NULL;
-    struct cosy_error *error = cosy_error_new(code, from->error ? from->error->message : reason);
+    struct cosy_error *error = cosy_error_new(code, cosy_future_words(from));
     if (!error)
         return;
     error->cause = cosy_error_ref(from->error);

@@ -154,10 +154,6 @@ int cosy_future_set_error(cosy_future *future, int code, const char *message, ..
     int bad = code <= 0 ? -EINVAL : may_end(future);
     if (bad)
         return bad;
-    if (code == ECANCELED) {
-        cosy_future_finish(future, STATE_CANCELLED, -ECANCELED);
-        return 0;
-    }
     if (message) {
         char text[512];
         va_list args;
@@ -166,20 +162,27 @@ int cosy_future_set_error(cosy_future *future, int code, const char *message, ..
         va_end(args);
         future->error = cosy_error_new(-code, text);
     }
-    cosy_future_finish(future, STATE_ERROR, -code);
+    cosy_future_finish(future, code == ECANCELED ? STATE_CANCELLED : STATE_ERROR, -code);
     return 0;
 }
 
-bool cosy_future_cancel(cosy_future *future)
+bool cosy_future_cancel_with(struct cosy_future *future, const char *reason)
 {
     if (!future || cosy_future_is_done(future))
         return false;
     if (cosy_is_task(future))
-        return cosy_task_cancel(cosy_as_task(future));
+        return cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL);
     if (future->loop->closed)
         return false;
+    if (*reason)
+        future->error = cosy_error_new(-ECANCELED, reason);
     cosy_future_finish(future, STATE_CANCELLED, -ECANCELED);
     return true;
+}
+
+bool cosy_future_cancel(cosy_future *future)
+{
+    return cosy_future_cancel_with(future, "");
 }
 
 bool cosy_future_done(const cosy_future *future)
@@ -217,7 +220,9 @@ int cosy_future_error(cosy_future *future)
 
 const char *cosy_future_error_message(cosy_future *future)
 {
-    return future && future->node.state == STATE_ERROR && future->error ? cosy_error_text(future->error) : "";
+    return future && (future->node.state == STATE_ERROR || future->node.state == STATE_CANCELLED)
+               ? cosy_future_words(future)
+               : "";
 }
 
 /* ---- public done callbacks ---- */

@@ -136,11 +136,12 @@ static inline bool begin(struct cosy_task *task) { return likely(begin_warm(task
 
 /* ---- the end of a task, and what comes after ---- */
 
+/* What a cancelled task knows is kept when it says why: the reason goes on to those who await it. */
 static cosy_cold uint8_t failed_state(struct cosy_task *task, int64_t outcome)
 {
     uint8_t state = outcome == -ECANCELED || outcome >= 0 ? STATE_CANCELLED : STATE_ERROR;
     struct cosy_error *error = task->future.error;
-    if (error && (state != STATE_ERROR || cosy_error_code(error) != outcome)) {
+    if (error && (cosy_error_code(error) != outcome || (state == STATE_CANCELLED && !*cosy_error_text(error)))) {
         cosy_error_drop(error);
         task->future.error = NULL;
     }

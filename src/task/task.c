@@ -229,10 +229,22 @@ static cosy_cold void note_canceller(struct cosy_task *task, const char *reason)
 
 struct cosy_cancel_hooks cosy_cancel_hooks;
 
+/* A cancel that came by before was another one: its words are not this one's. */
+static cosy_cold void forget_older_cancel(struct cosy_task *task)
+{
+    struct cosy_error *error = task->future.error;
+    if (!(task->future.node.flags & FLAG_BEGUN) || cosy_error_code(error) != -ECANCELED)
+        return; /* until a task has begun, an argument of its call lies in the field */
+    task->future.error = NULL;
+    cosy_error_drop(error);
+}
+
 /* Counts a request. False: there is nothing to deliver now, a shield keeps it. */
 static bool note_request(struct cosy_task *task, const char *reason, const void *inside)
 {
     note_canceller(task, reason);
+    if (unlikely(task->future.error != NULL))
+        forget_older_cancel(task);
     if (unlikely(cosy_scope_of(task) != NULL) && cosy_cancel_hooks.hold(task, inside))
         return false;
     if (task->cancels < UINT16_MAX)

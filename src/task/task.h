@@ -225,6 +225,7 @@ static inline bool cosy_is_task(const struct cosy_future *future) { return futur
 static inline struct cosy_task *cosy_as_task(struct cosy_future *future) { return (struct cosy_task *)(void *)future; }
 /* The outcome as a function's result; takes the error's story over to the running task. */
 int cosy_future_outcome(struct cosy_future *future);
+bool cosy_future_cancel_with(struct cosy_future *future, const char *reason); /* cosy_future_cancel; reason: "" for none */
 /* Waits for it: the heart of cosy_await. */
 int cosy_await_outcome(struct cosy_task *me, struct cosy_future *future);
 /* Any awaitable of gather and its like: a task, future or coroutine (becomes a task). Owns one reference. */
@@ -286,9 +287,13 @@ struct cosy_error *cosy_error_ref(struct cosy_error *error);
 struct cosy_error *cosy_error_new(int code, const char *message); /* code negative; NULL without memory */
 int cosy_error_code(const struct cosy_error *error);
 const char *cosy_error_text(const struct cosy_error *error);
+/* The message of a future's error, or why it was cancelled; "" when that is not known. */
+const char *cosy_future_words(const struct cosy_future *future);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
-/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. */
+/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. A guard's leave foretells what the block
+ * will make of a code when it ends, which is after the function's result is settled: *taken_back is how many cancel requests the
+ * blocks within it will have taken back by then, to be counted on. */
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
 void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "../../src/base/heap.h"
@@ -53,8 +54,10 @@ START_TEST(what_is_not_freed_is_counted)
     cosy_heap_free(two);
     cosy_heap_free(three);
     cosy_heap_free(four);
-    cosy_heap_free(five);
+    ck_assert_ptr_eq(cosy_heap_give(five), five);
+    ck_assert_ptr_null(cosy_heap_give(NULL));
     ck_assert_int_eq(cosy_heap_live(), before);
+    free(five);
 }
 END_TEST
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../harness/tool.h"
 #include "base/heap.h"
 
 /* ---- a trace: say("a%d", 1); said("a1 b") ---- */

@@ -59,6 +59,30 @@ TASK_TEST(a_deadline_fails)
     return 0;
 }
 
+static int tried_in_a_scope(bool fail, bool cancel)
+{
+    int err;
+    COSY_SCOPE (err, .after = cancel ? LONG : COSY_US(10), .fail = fail) {
+        if (cancel)
+            cosy_scope_cancel(cosy_current_scope());
+        cosy_try(cosy_sleep(LONG));
+    }
+    return -1;
+}
+
+/* What goes on behind the block goes on there only: a function that is left is cancelled, or has timed out. */
+TASK_TEST(cosy_try_leaves_a_scope_and_its_function)
+{
+    ck_assert_int_eq(tried_in_a_scope(true, false), -ETIMEDOUT);
+    ck_assert_str_eq(cosy_error_message(-ETIMEDOUT), "timed out");
+    ck_assert_int_eq(tried_in_a_scope(true, true), -ECANCELED);
+    ck_assert_int_eq(tried_in_a_scope(false, false), -ECANCELED);
+    ck_assert_int_eq(cosy_task_cancelling(cosy_current_task()), 0);
+    ck_assert_ptr_null(cosy_current_scope());
+    ck_assert_int_eq(cosy_sleep(1), 0);
+    return 0;
+}
+
 TASK_TEST(a_deadline_that_has_passed_lets_no_wait_through)
 {
     cosy_ns delays[] = {0, -1, INT64_MIN};
@@ -400,9 +424,10 @@ START_TEST(a_loop_closed_under_a_scope)
 END_TEST
 
 TESTS_MAIN("scope", left_in_time_it_changes_nothing, a_deadline_moves_on, a_deadline_fails,
-           a_deadline_that_has_passed_lets_no_wait_through, another_task_cancels_it, cancelled_before_it_is_entered,
-           a_cancel_that_no_wait_met_ends_with_the_scope, only_one_wait_fails_without_sticky,
-           a_cancel_of_the_task_passes_on, a_cancel_asked_for_before_it_was_entered_passes_on,
-           the_outer_of_two_that_are_cancelled_catches, left_in_any_order, timeouts_in_scopes_and_scopes_in_timeouts,
-           a_group_in_a_scope_is_joined, the_deadline_moves, wrong_states_are_errors, outside_a_task_is_an_error,
-           nothing_is_allocated, no_memory_is_an_error_and_leaves_nothing, a_loop_closed_under_a_scope)
+           cosy_try_leaves_a_scope_and_its_function, a_deadline_that_has_passed_lets_no_wait_through,
+           another_task_cancels_it, cancelled_before_it_is_entered, a_cancel_that_no_wait_met_ends_with_the_scope,
+           only_one_wait_fails_without_sticky, a_cancel_of_the_task_passes_on,
+           a_cancel_asked_for_before_it_was_entered_passes_on, the_outer_of_two_that_are_cancelled_catches,
+           left_in_any_order, timeouts_in_scopes_and_scopes_in_timeouts, a_group_in_a_scope_is_joined,
+           the_deadline_moves, wrong_states_are_errors, outside_a_task_is_an_error, nothing_is_allocated,
+           no_memory_is_an_error_and_leaves_nothing, a_loop_closed_under_a_scope)

@@ -398,7 +398,7 @@ static int all_stories(void)
 START_TEST(no_schedule_and_no_moment_loses_a_cancel_or_a_cleanup)
 {
     begin_test();
-    unsigned seeds = getenv("COSY_TEST_TOOL") ? 2 : 20;
+    unsigned seeds = less_under_tool(20, 10);
     for (unsigned seed = 1; seed <= seeds; seed++) {
         int result = cosy_run_with((.backend = COSY_BACKEND_SIM, .seed = seed, .shuffle = true), all_stories);
         ck_assert_msg(result == 0, "seed %u", seed);

@@ -57,10 +57,12 @@ TASK_TEST(a_cancelled_inner_one_cancels_the_outer) /* test_shield_cancel_inner *
     cosy_scoped(cosy_future) outer = cosy_shield_future(inner);
     cosy_scoped(cosy_task) waiter = cosy_create_task(shield_task, inner);
     let_all_run(1);
-    cosy_task_cancel(inner);
+    cosy_task_cancel_with(inner, "over budget");
     ck_assert_int_eq(cosy_await(waiter), -ECANCELED);
+    ck_assert_str_eq(cosy_error_message(-ECANCELED), "over budget");
     ck_assert_int_eq(cosy_task_cancelling(waiter), 0);
     ck_assert(cosy_future_cancelled(outer));
+    ck_assert_str_eq(cosy_future_error_message(outer), "over budget");
     return 0;
 }
 

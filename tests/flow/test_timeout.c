@@ -486,6 +486,90 @@ TASK_TEST(a_block_left_by_return_and_goto_is_closed)
     return 0;
 }
 
+static int tried_in_a_block(cosy_ns limit, cosy_ns time, int *ret_err)
+{
+    COSY_TIMEOUT (*ret_err, limit) {
+        return cosy_try(cosy_sleep(time));
+    }
+    return -1;
+}
+
+static int returned_from_a_block(cosy_ns limit, int *ret_err)
+{
+    COSY_TIMEOUT (*ret_err, limit) {
+        return cosy_sleep(LONG);
+    }
+    return -1;
+}
+
+/* The function's result is settled before the block ends: cosy_try foresees what the end will come to, a plain return
+ * does not. */
+TASK_TEST(cosy_try_leaves_a_block_that_timed_out_with_a_timeout)
+{
+    size_t before = timers();
+    int err = 5;
+    ck_assert_int_eq(tried_in_a_block(LONG, 1, &err), 0);
+    ck_assert_int_eq(tried_in_a_block(COSY_MS(1), LONG, &err), -ETIMEDOUT);
+    ck_assert_str_eq(cosy_error_message(-ETIMEDOUT), "timed out");
+    ck_assert_int_eq(returned_from_a_block(COSY_MS(1), &err), -ECANCELED);
+    ck_assert_int_eq(cosy_task_cancelling(cosy_current_task()), 0);
+    ck_assert_int_eq(cosy_yield(), 0);
+    ck_assert_uint_eq(timers(), before);
+    return 0;
+}
+
+static int tried_in_two_blocks(cosy_ns outer_at, cosy_ns inner_at, bool let_both_expire)
+{
+    int outer, inner;
+    COSY_TIMEOUT_AT (outer, outer_at)
+        COSY_TIMEOUT_AT (inner, inner_at) {
+            int result = cosy_sleep(LONG);
+            cosy_try(let_both_expire ? cosy_sleep(LONG) : result);
+        }
+    return -1;
+}
+
+static int tried_under_a_cancel(void)
+{
+    int err;
+    COSY_TIMEOUT (err, COSY_MS(1)) {
+        if (cosy_sleep(LONG) == -ECANCELED) /* by the limit */
+            cosy_try(cosy_sleep(LONG));     /* by somebody else */
+    }
+    return -1;
+}
+
+static int failed_in_a_block(void)
+{
+    int err;
+    COSY_TIMEOUT (err, COSY_MS(1)) {
+        if (cosy_sleep(LONG) == -ECANCELED)
+            cosy_try(fail_with(EIO));
+    }
+    return -1;
+}
+
+/* As cosy_timeout_exit would say it of each, innermost first. */
+TASK_TEST(cosy_try_out_of_several_blocks_and_under_a_cancel)
+{
+    cosy_ns at = now() + COSY_MS(5);
+    ck_assert_int_eq(tried_in_two_blocks(at, at + LONG, false), -ETIMEDOUT);
+    at = now() + COSY_MS(5);
+    ck_assert_int_eq(tried_in_two_blocks(at + LONG, at, false), -ETIMEDOUT);
+    at = now() + COSY_MS(5);
+    ck_assert_int_eq(tried_in_two_blocks(at, at + COSY_MS(5), true), -ETIMEDOUT);
+    at = now() + COSY_MS(5);
+    ck_assert_int_eq(tried_in_two_blocks(at, at, false), -ETIMEDOUT);
+    ck_assert_int_eq(failed_in_a_block(), -EIO);
+    ck_assert_int_eq(cosy_task_cancelling(cosy_current_task()), 0);
+    cosy_scoped(cosy_task) task = cosy_create_task(tried_under_a_cancel);
+    ck_assert_int_eq(cosy_sleep(COSY_MS(20)), 0);
+    cosy_task_cancel_with(task, "stop");
+    ck_assert_int_eq(cosy_await(task), -ECANCELED);
+    ck_assert_int_eq(cosy_yield(), 0);
+    return 0;
+}
+
 TASK_TEST(blocks_inside_blocks)
 {
     int outer = 0, inner = 0, other = 0;
@@ -553,5 +637,6 @@ TESTS_MAIN("timeout", a_long_wait_times_out, a_moment_as_the_limit, what_ends_in
            a_cancel_and_the_timeout_in_one_turn_is_a_cancel, a_timeout_and_later_a_cancel_is_a_cancel, the_limit_moves,
            the_limit_moves_to_the_past, wrong_states_are_errors, outside_a_task_is_an_error,
            a_block_in_time_and_out_of_time, a_block_left_by_break_and_continue,
-           a_block_left_by_return_and_goto_is_closed, blocks_inside_blocks, a_timeout_around_a_group,
+           a_block_left_by_return_and_goto_is_closed, cosy_try_leaves_a_block_that_timed_out_with_a_timeout,
+           cosy_try_out_of_several_blocks_and_under_a_cancel, blocks_inside_blocks, a_timeout_around_a_group,
            no_memory_is_an_error_and_leaves_nothing)

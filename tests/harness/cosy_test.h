@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "tool.h"
 
 #define HARNESS __attribute__((unused)) static
 
@@ -73,28 +74,6 @@ HARNESS int cosy_test_main(const char *name, const TTest *const *tests, size_t c
 }
 
 /* ---- where the program runs ---- */
-
-/* "address", "thread", "valgrind", "emulator", "none": a tool that changes what signals, limits and stacks do. */
-HARNESS bool under_tool(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    bool sanitized = false;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    sanitized = true;
-#endif
-#endif
-    return sanitized || (tool && (strcmp(tool, "valgrind") == 0 || strcmp(tool, "emulator") == 0));
-}
-
-/* Can a child be watched for how it ends? Not under valgrind, which adds an end of its own. */
-HARNESS bool under_valgrind(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    return tool && strcmp(tool, "valgrind") == 0;
-}
 
 HARNESS bool on_simulator(void)
 {

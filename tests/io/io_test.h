@@ -6,16 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#ifndef THREAD_SANITIZER
-#define THREAD_SANITIZER 0
-#endif
+#include "../harness/tool.h"
 
 static void *end_at_once(void *unused)
 {
@@ -27,7 +18,7 @@ static void *end_at_once(void *unused)
 static void warm_threads_up(void)
 {
     pthread_t thread;
-    if (THREAD_SANITIZER && pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+    if (UNDER_TSAN && pthread_create(&thread, NULL, end_at_once, NULL) == 0)
         pthread_join(thread, NULL);
 }
 #define COSY_TEST_BEGINS warm_threads_up
@@ -98,6 +89,26 @@ __attribute__((unused)) static void join_threads(pthread_t *threads, size_t coun
         pthread_join(threads[i], NULL);
     while (entries("/proc/self/task") > before)
         usleep(100);
+}
+
+/* starve() for what uses the network: the simulated kernel's memory is this process's, and it says ENOBUFS as kernels do. */
+__attribute__((unused)) static void starve_kernel_too(int (*scenario)(void))
+{
+    begin_test();
+    ck_assert_int_eq(scenario(), 0); /* so that what is pooled is there */
+    int fds = entries("/proc/self/fd"), result;
+    long n = 1, counted = n;
+    for (; counted >= n; n++) {
+        cosy_heap_fail_nth(n, false);
+        result = scenario();
+        counted = cosy_heap_counted();
+        cosy_heap_fail_nth(0, false);
+        ck_assert_int_eq(entries("/proc/self/fd"), fds);
+        ck_assert_msg(result == 0 || (counted >= n && (result == -ENOMEM || result == -ENOBUFS)),
+                      "allocation %ld failing gave %s", n, cosy_errname(result));
+        ck_assert_int_lt(n, 2000);
+    }
+    logged[0] = 0;
 }
 
 #endif

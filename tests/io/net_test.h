@@ -48,7 +48,8 @@ __attribute__((unused)) static int listen_on(const char *host, unsigned *ret_por
 
 __attribute__((unused)) static void close_fd(int fd)
 {
-    kernel()->ops->close_fd(kernel(), fd, 0);
+    if (fd >= 0)
+        kernel()->ops->close_fd(kernel(), fd, 0);
 }
 
 /* How many are open, when those are gone that a kernel still holds for a moment. */
@@ -68,6 +69,14 @@ __attribute__((unused)) static int accept_at(int listener, struct cosy_address *
     if (ret_peer)
         *ret_peer = peer;
     return fd;
+}
+
+/* The same if one waits there, else -1. */
+__attribute__((unused)) static int accept_if_any(int listener)
+{
+    struct cosy_address peer = {.size = sizeof peer.storage};
+    int fd = kernel()->net->accept(kernel(), listener, &peer.any, &peer.size);
+    return fd < 0 ? -1 : fd;
 }
 
 /* A port of this machine at which nobody listens. */

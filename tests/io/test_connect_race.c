@@ -61,10 +61,8 @@ static cosy_address_list *list(const struct cosy_address *addresses, size_t coun
 
 static bool anybody_at(int listener)
 {
-    struct cosy_address peer = {.size = sizeof peer.storage};
-    int fd = kernel()->net->accept(kernel(), listener, &peer.any, &peer.size);
-    if (fd >= 0)
-        close_fd(fd);
+    int fd = accept_if_any(listener);
+    close_fd(fd);
     return fd >= 0;
 }
 

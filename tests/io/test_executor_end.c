@@ -122,6 +122,55 @@ TASK_TEST(an_abandoned_job_frees_its_waiter_at_once_and_runs_on)
     return 0;
 }
 
+/* ---- arguments that are freed with their job ---- */
+
+static void count_release(void *arg)
+{
+    atomic_int *released = arg;
+    ++*released;
+}
+cosy_async static int run_released(cosy_executor *pool, struct gate *gate, atomic_int *released)
+{
+    return cosy_run_in_executor_with(pool, (.abandon = true, .release = count_release, .release_arg = released),
+                                     pass_gate, gate, 7);
+}
+
+TASK_TEST(arguments_are_released_once_whatever_becomes_of_the_job)
+{
+    struct gate gate;
+    atomic_int ended = 0, left = 0, withdrawn = 0, refused = 0, of_future = 0;
+    gate_init(&gate);
+    cosy_executor *pool = pool_of(1);
+    sem_post(&gate.open);
+    ck_assert_int_eq(run_released(pool, &gate, &ended), 7);
+    ck_assert_int_eq(ended, 1);
+    wait_for(&gate.running);
+    cosy_scoped(cosy_task) leaving = cosy_create_task(run_released, pool, &gate, &left);
+    until_posted(&gate.running);
+    cosy_scoped(cosy_task) waiting = cosy_create_task(run_released, pool, &gate, &withdrawn);
+    let_all_run(2);
+    cosy_task_cancel(leaving);
+    cosy_task_cancel(waiting);
+    ck_assert_int_eq(cosy_await(leaving), -ECANCELED);
+    ck_assert_int_eq(cosy_await(waiting), -ECANCELED);
+    ck_assert_int_eq(withdrawn, 1);
+    ck_assert_int_eq(left, 0); /* its job still runs */
+    sem_post(&gate.open);
+    while (!left)
+        ck_assert_int_eq(cosy_sleep(COSY_US(100)), 0);
+    sem_post(&gate.open);
+    cosy_scoped(cosy_future) future =
+        cosy_submit_with(pool, (.release = count_release, .release_arg = &of_future), pass_gate, &gate, 8);
+    ck_assert_int_eq(cosy_await(future), 8);
+    ck_assert_int_eq(of_future, 1);
+    ck_assert_int_eq(cosy_executor_shutdown(pool, COSY_NEVER), 0);
+    ck_assert_int_eq(run_released(pool, &gate, &refused), -COSY_ESHUTDOWN);
+    ck_assert_int_eq(refused, 1);
+    ck_assert_int_eq(ended + left + withdrawn, 3);
+    cosy_executor_free(pool);
+    return 0;
+}
+
 static void open_gate(void *arg)
 {
     struct gate *gate = arg;
@@ -428,7 +477,8 @@ END_TEST
 TESTS_MAIN("executor_end", a_cancelled_job_that_has_not_begun_never_runs,
            a_cancelled_waiter_waits_for_the_running_job_that_is_told,
            a_cancelled_waiter_cannot_leave_its_frame_before_the_job, a_cancelled_job_that_fails_tells_its_error,
-           an_abandoned_job_frees_its_waiter_at_once_and_runs_on, on_cancel_can_break_a_blocking_call_off,
+           an_abandoned_job_frees_its_waiter_at_once_and_runs_on,
+           arguments_are_released_once_whatever_becomes_of_the_job, on_cancel_can_break_a_blocking_call_off,
            a_limit_in_time_reaches_the_job, a_cancel_before_the_wait_takes_the_job_back,
            a_cancelled_future_is_done_at_once_and_its_job_is_told, cancels_at_any_moment_lose_nothing,
            shutdown_waits_for_running_and_queued_jobs, after_shutdown_jobs_are_refused,

@@ -22,19 +22,16 @@
 #include "../../src/base/heap.h"
 #include "../../src/loop/context.h"
 #include "../../src/loop/loop.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
+#include "../harness/tool.h"
 
 #define LOCAL static __attribute__((unused))
+
+/* For inner loops: ck_assert writes to a pipe each time that it holds. */
+#define hold(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg("'%s' does not hold", #condition);                                                            \
+    } while (0)
 
 /* ---- loops ---- */
 
@@ -188,12 +185,6 @@ LOCAL void take_byte(int fd)
 }
 
 /* ---- running a program's suite ---- */
-
-LOCAL bool under_valgrind(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    return tool && strcmp(tool, "valgrind") == 0;
-}
 
 /* Around each test: under valgrind all run in one process. */
 LOCAL void forget_the_last_test(void)

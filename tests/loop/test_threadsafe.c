@@ -3,7 +3,8 @@
 
 #include "loop_test.h"
 
-enum { THREADS = 4, EACH = UNDER_TSAN ? 2000 : 20000 };
+enum { THREADS = 4, EACH = 20000 };
+static int each; /* how many of them a tool leaves time for */
 
 /* ---- many threads ---- */
 
@@ -24,14 +25,14 @@ static void post_came(void *arg)
     struct post *post = arg;
     ck_assert_int_eq(post->index, post->poster->came); /* none lost, none twice, in order */
     post->poster->came++;
-    if (++all_came == THREADS * EACH)
+    if (++all_came == THREADS * each)
         cosy_loop_stop(post->poster->loop);
 }
 
 static void *post_all(void *arg)
 {
     struct poster *poster = arg;
-    for (int i = 0; i < EACH; i++) {
+    for (int i = 0; i < each; i++) {
         poster->posts[i] = (struct post){poster, i};
         ck_assert_int_eq(cosy_call_soon_threadsafe(poster->loop, post_came, &poster->posts[i], NULL), 0);
         if (i % 257 == 0)
@@ -44,6 +45,7 @@ START_TEST(many_threads_lose_nothing_and_keep_their_order)
 {
     cosy_loop *loop = new_loop();
     all_came = 0;
+    each = (int)less_under_tool(EACH, 10);
     for (int i = 0; i < THREADS; i++) {
         posters[i].loop = loop;
         posters[i].came = 0;
@@ -52,7 +54,7 @@ START_TEST(many_threads_lose_nothing_and_keep_their_order)
     ck_assert_int_eq(cosy_loop_run_forever(loop), 0);
     for (int i = 0; i < THREADS; i++) {
         pthread_join(posters[i].thread, NULL);
-        ck_assert_int_eq(posters[i].came, EACH);
+        ck_assert_int_eq(posters[i].came, each);
     }
     cosy_loop_free(loop);
 }
@@ -181,7 +183,8 @@ END_TEST
 
 /* ---- cancelling from other threads ---- */
 
-enum { RACES = UNDER_TSAN ? 2000 : 20000 };
+enum { RACES = 20000 };
+static int races;
 static cosy_handle *raced[RACES];
 static atomic_int raced_ran[RACES];
 static atomic_int raced_ready; /* how many may be cancelled */
@@ -195,7 +198,7 @@ static void raced_run(void *arg)
 static void *cancel_all(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < RACES; i++) {
+    for (int i = 0; i < races; i++) {
         while (atomic_load(&raced_ready) <= i)
             sched_yield();
         if (cosy_handle_cancel(raced[i])) {
@@ -210,7 +213,7 @@ static void *cancel_all(void *arg)
 
 static void *post_for_cancel(void *arg)
 {
-    for (int i = 0; i < RACES; i++) {
+    for (int i = 0; i < races; i++) {
         ck_assert_int_eq(cosy_call_soon_threadsafe(arg, raced_run, &raced_ran[i], &raced[i]), 0);
         atomic_store(&raced_ready, i + 1);
     }
@@ -221,16 +224,17 @@ START_TEST(a_handle_either_runs_or_is_cancelled_from_another_thread)
 {
     cosy_loop *loop = new_loop();
     pthread_t poster, canceller;
+    races = (int)less_under_tool(RACES, 10);
     atomic_store(&raced_ready, 0);
     ck_assert_int_eq(pthread_create(&poster, NULL, post_for_cancel, loop), 0);
     ck_assert_int_eq(pthread_create(&canceller, NULL, cancel_all, NULL), 0);
-    while (atomic_load(&raced_ready) < RACES)
+    while (atomic_load(&raced_ready) < races)
         cosy_loop_run_once(loop, COSY_MS(1));
     pthread_join(poster, NULL);
     pthread_join(canceller, NULL);
     while (cosy_loop_run_once(loop, 0) == 1)
         ;
-    for (int i = 0; i < RACES; i++)
+    for (int i = 0; i < races; i++)
         ck_assert_int_eq(atomic_load(&raced_ran[i]), 1);
     cosy_loop_free(loop);
 }
@@ -251,7 +255,7 @@ static void *post_until_closed(void *arg)
 
 START_TEST(closing_while_other_threads_post_is_safe)
 {
-    for (int round = 0; round < (UNDER_TSAN ? 30 : 100); round++) {
+    for (int round = 0; round < (int)less_under_tool(100, 4); round++) {
         cosy_loop *loop = new_loop();
         pthread_t threads[3];
         for (int i = 0; i < 3; i++)

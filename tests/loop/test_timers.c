@@ -1,23 +1,12 @@
-#include "../../src/loop/timers.h"
-
-#include <check.h>
-#include <errno.h>
+/* The timer wheel: order, ties, cancelling, memory; against a sorted array; without memory. */
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "../../src/base/heap.h"
+#include "../../src/loop/timers.h"
+#include "loop_test.h"
 
 #define MS   (INT64_C(1000000))
 #define S    (INT64_C(1000000000))
 #define YEAR (INT64_C(31556952) * S)
-
-/* For inner loops: ck_assert writes to a pipe each time that it holds. */
-#define hold(condition)                                                                                                \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            ck_abort_msg("'%s' does not hold", #condition);                                                            \
-    } while (0)
 
 static uint64_t seed_state;
 
@@ -322,18 +311,12 @@ START_TEST(nearer_after_next)
 }
 END_TEST
 
-static bool under_valgrind(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    return tool && strcmp(tool, "valgrind") == 0;
-}
-
 /* Cancelled timers must not pile up around few that live on, which hold on to their chunks. */
 START_TEST(dead_entries_are_bounded)
 {
     enum { ROUNDS = 60, EACH = 20000, KEPT = EACH / 50, CAPACITY = ROUNDS * KEPT + EACH };
     static const cosy_ns ranges[] = {1, 10 * MS, 30 * S, 100 * YEAR};
-    for (size_t r = 0; r < (under_valgrind() ? 2 : COUNT_OF(ranges)); r++) {
+    for (size_t r = 0; r < less_under_tool(COUNT_OF(ranges), 2); r++) {
         seed_state = r;
         struct cosy_timers *timers = wheel(0);
         struct cosy_timer *list = calloc(CAPACITY, sizeof *list);
@@ -367,7 +350,7 @@ START_TEST(add_and_cancel_leaves_nothing)
     struct cosy_timer a = {0}, b[300] = {0}, c = {0};
     add(timers, &a, 5 * S);
     cosy_heap_fail_nth(1, true);
-    const int times = under_valgrind() ? 100000 : 1000000;
+    const int times = (int)less_under_tool(1000000, 10);
     for (int i = 0; i < times; i++) {
         add(timers, &c, 5 * S + i);
         hold(cosy_timers_cancel(timers, &c));
@@ -533,10 +516,12 @@ static void run_model(uint64_t seed, unsigned steps)
     free(model.sorted);
 }
 
+enum { MODELS = 8 };
+
 START_TEST(random_model)
 {
-    for (uint64_t seed = 0; seed < 10; seed++)
-        run_model((uint64_t)_i * 10 + seed, 6000);
+    for (uint64_t round = 0; round < less_under_tool(10, 5); round++)
+        run_model(round * MODELS + (uint64_t)_i, less_under_tool(6000, 3));
 }
 END_TEST
 
@@ -636,7 +621,7 @@ START_TEST(cascades_never_need_memory)
 {
     enum { N = 80000 };
     static struct cosy_timer list[N];
-    for (uint64_t seed = 0; seed < 12; seed++) {
+    for (uint64_t seed = 0; seed < less_under_tool(12, 4); seed++) {
         memset(list, 0, sizeof list);
         seed_state = seed;
         struct cosy_timers *timers = wheel(0);
@@ -688,7 +673,7 @@ int main(void)
     suite_add_tcase(suite, basic);
     TCase *model = tcase_create("model");
     tcase_set_timeout(model, 300);
-    tcase_add_loop_test(model, random_model, 0, 8);
+    tcase_add_loop_test(model, random_model, 0, MODELS);
     suite_add_tcase(suite, model);
     TCase *memory = tcase_create("memory");
     tcase_set_timeout(memory, 300);
@@ -697,9 +682,5 @@ int main(void)
     tcase_add_test(memory, cascades_never_need_memory);
     suite_add_tcase(suite, memory);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

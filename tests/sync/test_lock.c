@@ -423,8 +423,7 @@ TASK_TEST(a_tiny_stack_is_enough_to_wait)
 {
     lock = (cosy_lock){0};
     ck_assert_int_eq(cosy_lock_acquire(&lock), 0);
-    const char *tool = getenv("COSY_TEST_TOOL"); /* whose frames are larger */
-    size_t size = tool && strcmp(tool, "none") != 0 ? COSY_STACK_SMALL : COSY_STACK_TINY;
+    size_t size = under_tool() ? COSY_STACK_SMALL : COSY_STACK_TINY; /* whose frames are larger */
     cosy_scoped(cosy_task) task = cosy_create_task_with((.stack_size = size), hold_until, NULL);
     let_all_run(1);
     ck_assert_uint_eq(waiting(), 1);

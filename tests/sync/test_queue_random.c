@@ -151,8 +151,7 @@ static void begin_world(uint64_t seed)
 START_TEST(nothing_is_lost_doubled_or_forgotten)
 {
     begin_test();
-    const char *tool = getenv("COSY_TEST_TOOL");
-    uint64_t seeds = tool && strcmp(tool, "none") != 0 ? 1 : SEEDS;
+    uint64_t seeds = under_tool() ? 1 : SEEDS;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         begin_world(seed);
         ck_assert_int_eq(cosy_run_with((.backend = COSY_BACKEND_SIM, .shuffle = true, .seed = seed), play), 0);

@@ -72,8 +72,7 @@ cosy_async static int join(void)
 
 static void run_seeds(int (*scenario)(void))
 {
-    const char *tool = getenv("COSY_TEST_TOOL");
-    uint64_t seeds = tool && strcmp(tool, "none") != 0 ? 20 : 300;
+    uint64_t seeds = less_under_tool(300, 15);
     begin_test();
     cancelled = 0;
     for (uint64_t seed = 1; seed <= seeds; seed++) {

@@ -25,6 +25,7 @@
 #include "../../src/base/heap.h"
 #include "../../src/sys/spin.h"
 #include "../../src/sys/sys.h"
+#include "../harness/tool.h"
 
 #if COSY_HAVE_LIBURING
 #include <liburing.h>
@@ -162,12 +163,6 @@ static int open_descriptors(void)
 }
 
 /* valgrind runs one thread at a time, in long slices. */
-static bool under_valgrind(void)
-{
-    const char *tool = getenv("COSY_TEST_TOOL");
-    return tool && strcmp(tool, "valgrind") == 0;
-}
-
 /* System calls of the floor, without making any fail. */
 static void count_calls(void)
 {
@@ -618,6 +613,33 @@ static void see_all(struct cosy_sys *sys, int left, int rounds, const bool *seen
     }
     ck_assert_int_eq(left, 0);
 }
+
+/* Whoever holds the file then keeps the connection open, and its peer waits for an end that does not come. */
+START_TEST(an_event_under_way_does_not_keep_a_closed_file)
+{
+    struct cosy_sys *sys = open_backend(_i);
+    int mark;
+    for (int direct = 0; direct < 2; direct++) {
+        char byte;
+        struct pair sockets = make_sockets();
+        uint64_t id = watch(sys, sockets.in, COSY_SYS_EDGE | COSY_SYS_READ, &mark);
+        ck_assert_uint_eq(seen_now(sys, &mark), 0);
+        put(sockets.out); /* noted, and not yet heard of */
+        if (direct)
+            sys->ops->close_fd(sys, sockets.in, id);
+        else {
+            ck_assert_int_eq(sys->ops->unwatch(sys, id), 0);
+            close(sockets.in);
+        }
+        ck_assert_uint_eq(seen_now(sys, &mark), 0);
+        ck_assert_uint_eq(seen_now(sys, &mark), 0);
+        ssize_t got = read(sockets.out, &byte, 1);
+        ck_assert_msg(got == 0 || (got < 0 && errno == ECONNRESET), "the peer sees no end: %d", errno);
+        close(sockets.out);
+    }
+    sys->ops->close(sys);
+}
+END_TEST
 
 START_TEST(a_thousand_descriptors_all_get_their_turn)
 {
@@ -1567,6 +1589,7 @@ static void add_readiness(Suite *suite)
     ON_EACH(a_number_used_again_is_another_registration);
     ON_EACH(a_copy_that_lives_on_does_not_keep_wait_running);
     ON_EACH(unwatch_and_close_let_the_file_go_at_once);
+    ON_EACH(an_event_under_way_does_not_keep_a_closed_file);
     ON_EACH(a_thousand_descriptors_all_get_their_turn);
     ON_EACH(one_event_at_a_time_is_fair);
     suite_add_tcase(suite, each);

@@ -367,6 +367,96 @@ ASYNC_TEST(reason_reaches_the_awaiter)
     return 0;
 }
 
+static int await_silently(cosy_task *other)
+{
+    return cosy_await(other);
+}
+
+static int await_and_note_place(cosy_task *other)
+{
+    cosy_try(cosy_await(other));
+    return 0;
+}
+
+static void print_cancel(FILE *stream)
+{
+    cosy_print_error(stream, -ECANCELED);
+}
+
+/* From the one that was cancelled through any number that await each other: the code is passed on, and with it why. */
+ASYNC_TEST(reason_travels_along_a_chain_of_awaits)
+{
+    for (int noting = 0; noting < 2; noting++) {
+        cosy_scoped(cosy_task) first = cosy_create_task(wait_for_ever);
+        cosy_scoped(cosy_task) second = cosy_create_task(noting ? await_and_note_place : await_silently, first);
+        cosy_scoped(cosy_task) third = cosy_create_task(await_silently, second);
+        cosy_scoped(cosy_task) last = cosy_create_task(noting ? await_and_note_place : await_silently, third);
+        cosy_task_set_name(first, "first");
+        cosy_task_set_name(last, "last");
+        for (int i = 0; i < 4; i++)
+            cosy_try(cosy_yield());
+        ck_assert(cosy_task_cancel_with(first, "over budget"));
+        ck_assert_int_eq(cosy_await(last), -ECANCELED);
+        ck_assert_str_eq(cosy_error_message(-ECANCELED), "over budget");
+        ck_assert_str_eq(cosy_task_cancel_reason(last), ""); /* nobody asked it to stop */
+        ck_assert_str_eq(cosy_future_error_message(cosy_task_future(last)), "over budget");
+        ck_assert(cosy_task_cancelled(second) && cosy_task_cancelled(third) && cosy_task_cancelled(last));
+        char *story = written_by(print_cancel);
+        ck_assert_contains(story, "task 'last'");
+        ck_assert_contains(story, "task 'first'");
+        free(story);
+    }
+    noted[0] = '\0';
+    return 0;
+}
+
+static int outlive_another(cosy_task *other)
+{
+    ck_assert_int_eq(cosy_await(other), -ECANCELED);
+    ck_assert_str_eq(cosy_error_message(-ECANCELED), "long ago");
+    cosy_try(cosy_sleep(COSY_NEVER));
+    return 0;
+}
+
+/* A task that went on after a cancel came by, and is then cancelled itself, tells its own reason or none. */
+ASYNC_TEST(reason_is_not_an_older_one)
+{
+    for (int plainly = 0; plainly < 2; plainly++) {
+        cosy_scoped(cosy_task) other = cosy_create_task(wait_for_ever);
+        cosy_scoped(cosy_task) t = cosy_create_task(outlive_another, other);
+        cosy_scoped(cosy_task) awaiter = cosy_create_task(await_silently, t);
+        cosy_try(cosy_yield());
+        cosy_task_cancel_with(other, "long ago");
+        for (int i = 0; i < 4; i++)
+            cosy_try(cosy_yield());
+        cosy_task_cancel_with(t, plainly ? NULL : "just now");
+        ck_assert_int_eq(cosy_await(awaiter), -ECANCELED);
+        ck_assert_str_eq(cosy_error_message(-ECANCELED), plainly ? "" : "just now");
+        cosy_fail(EINVAL, "something else");
+    }
+    noted[0] = '\0';
+    return 0;
+}
+
+/* A task's cancel goes on to the future that it awaits, and to whoever else awaits that one. */
+ASYNC_TEST(reason_goes_with_a_future)
+{
+    cosy_scoped(cosy_future) future = cosy_future_new(NULL);
+    cosy_scoped(cosy_task) one = cosy_create_task(await_future, future);
+    cosy_scoped(cosy_task) other = cosy_create_task(await_future, future);
+    cosy_try(cosy_yield());
+    cosy_task_cancel_with(one, "over budget");
+    ck_assert_int_eq(cosy_await(other), -ECANCELED);
+    ck_assert_str_eq(cosy_error_message(-ECANCELED), "over budget");
+    ck_assert_str_eq(cosy_future_error_message(future), "over budget");
+    cosy_scoped(cosy_future) told = cosy_future_new(NULL);
+    ck_assert_int_eq(cosy_future_set_error(told, ECANCELED, "no %s", "more"), 0);
+    ck_assert(cosy_future_cancelled(told));
+    ck_assert_int_eq(cosy_await(told), -ECANCELED);
+    ck_assert_str_eq(cosy_error_message(-ECANCELED), "no more");
+    return 0;
+}
+
 static void cancel_plainly(void *arg)
 {
     cosy_task_cancel(arg);
@@ -425,10 +515,16 @@ ASYNC_TEST(and_completion_in_one_turn)
 }
 
 /* Both wake in the same turn; the first cancels the second, whose timer has fired already. */
-static int sleep_then_cancel(cosy_task **other)
+static int sleep_then_cancel(cosy_ns when, cosy_task **other)
 {
-    cosy_try(cosy_sleep_until(cosy_loop_time(cosy_running_loop()) + COSY_MS(1)));
+    cosy_try(cosy_sleep_until(when));
     return cosy_task_cancel(*other);
+}
+
+/* Not past when a task begins, on a busy machine either. */
+static cosy_ns some_time_ahead(void)
+{
+    return cosy_loop_time(cosy_running_loop()) + COSY_MS(50);
 }
 
 static int sleep_until(cosy_ns when)
@@ -441,8 +537,8 @@ static int sleep_until(cosy_ns when)
 ASYNC_TEST(and_a_timer_in_one_turn)
 {
     cosy_task *second;
-    cosy_ns when = cosy_loop_time(cosy_running_loop()) + COSY_MS(5);
-    cosy_scoped(cosy_task) first = cosy_create_task(sleep_then_cancel, &second);
+    cosy_ns when = some_time_ahead();
+    cosy_scoped(cosy_task) first = cosy_create_task(sleep_then_cancel, when, &second);
     second = cosy_create_task(sleep_until, when);
     ck_assert_int_eq(cosy_await(first), 1);
     ck_assert_int_eq(cosy_await(second), -ECANCELED);
@@ -457,8 +553,7 @@ ASYNC_TEST(and_a_timer_in_one_turn)
 /* A callback of the same turn finds the sleeper's timer fired but not told yet. */
 ASYNC_TEST(of_a_sleeper_whose_timer_has_fired)
 {
-    cosy_ns when =
-        cosy_loop_time(cosy_running_loop()) + COSY_MS(50); /* not past when it begins, on a busy machine either */
+    cosy_ns when = some_time_ahead();
     cosy_scoped(cosy_task) t = cosy_create_task(sleep_until, when);
     ck_assert_int_eq(cosy_call_at(cosy_running_loop(), when, cancel_plainly, t, NULL), 0);
     ck_assert_int_eq(cosy_await(t), -ECANCELED);
@@ -528,16 +623,17 @@ static int cancel_it(cosy_task *task)
 ASYNC_TEST(of_a_long_chain)
 {
     static cosy_task *tasks[LONG_CHAIN];
+    const int length = (int)less_under_tool(LONG_CHAIN, 3);
     cosy_scoped(cosy_future) never = cosy_future_new(NULL);
     tasks[0] = cosy_create_task(cosy_await_future_, never);
-    for (int i = 1; i < LONG_CHAIN; i++)
+    for (int i = 1; i < length; i++)
         tasks[i] = cosy_create_task(wait_for_the_next, tasks[i - 1]);
     ck_assert_int_eq(cosy_sleep(1), 0);
-    cosy_scoped(cosy_task) canceller = cosy_create_task_with((.stack_size = 32768), cancel_it, tasks[LONG_CHAIN - 1]);
+    cosy_scoped(cosy_task) canceller = cosy_create_task_with((.stack_size = 32768), cancel_it, tasks[length - 1]);
     ck_assert_int_eq(cosy_await(canceller), 0);
-    ck_assert_int_eq(cosy_await(tasks[LONG_CHAIN - 1]), -ECANCELED);
+    ck_assert_int_eq(cosy_await(tasks[length - 1]), -ECANCELED);
     ck_assert(cosy_future_cancelled(never));
-    for (int i = 0; i < LONG_CHAIN; i++) {
+    for (int i = 0; i < length; i++) {
         ck_assert(cosy_task_cancelled(tasks[i]));
         ck_assert_int_eq(cosy_task_cancelling(tasks[i]), 1);
         cosy_task_drop(tasks[i]);
@@ -553,6 +649,7 @@ COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_f
                the_last_uncancel_drops_an_undelivered_cancel, uncancel_before_the_first_step_lets_it_run,
                is_passed_on_to_the_awaited_task, that_the_awaited_task_swallows_gives_its_result,
                is_passed_on_to_the_awaited_future, requested_while_running_is_passed_on_too,
-               waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter, reason_is_of_the_last_cancel,
+               waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter, reason_travels_along_a_chain_of_awaits,
+               reason_is_not_an_older_one, reason_goes_with_a_future, reason_is_of_the_last_cancel,
                and_completion_in_one_turn, and_a_timer_in_one_turn, of_a_sleeper_whose_timer_has_fired, of_each_other,
                at_every_turn_of_a_chain, of_a_long_chain)

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "sys/arch/switch.h"
 #include "task/unwind.h"
+#include "../harness/tool.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -23,14 +24,6 @@ void cosy_unwind_release(void);
 enum { STACK_SIZE = 1 << 18, MAX = 32 };
 
 #define noinline __attribute__((noinline))
-
-#if defined(__SANITIZE_THREAD__)
-static const __attribute__((unused)) bool thread_sanitizer = true;
-#elif defined(__has_feature)
-static const __attribute__((unused)) bool thread_sanitizer = __has_feature(thread_sanitizer);
-#else
-static const __attribute__((unused)) bool thread_sanitizer = false;
-#endif
 
 /* Notes the line on which a call stands. */
 #define AT(name, call) (lines.name = __LINE__, (call))
@@ -485,10 +478,12 @@ START_TEST(released_and_forked_begin_anew)
 }
 END_TEST
 
+static int times_to_ask;
+
 static void *ask_often(void *arg)
 {
     struct cosy_frame own[8];
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < times_to_ask; i++)
         *(int *)arg += cosy_unwind_parked(parked_sp, own, 8) + (cosy_unwind_here(own, 8) > 0);
     return NULL;
 }
@@ -497,13 +492,14 @@ START_TEST(threads_may_ask_together)
 {
     pthread_t threads[4];
     int sums[COUNT_OF(threads)] = {0}, result;
+    times_to_ask = (int)less_under_tool(50, 5);
     park(entry, &result);
     int each = cosy_unwind_parked(parked_sp, frames, 8);
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_often, &sums[i]), 0);
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         pthread_join(threads[i], NULL);
-        ck_assert_int_eq(sums[i], 50 * (each + 1));
+        ck_assert_int_eq(sums[i], times_to_ask * (each + 1));
     }
     finish(&result);
 }
@@ -569,7 +565,7 @@ static Suite *unwind_suite(void)
     tcase_add_test(all, inlined_functions_are_frames);
     tcase_add_test(all, max_is_respected);
     tcase_add_test(all, deep_stack_is_cut);
-    if (!thread_sanitizer) /* it takes all that runs while the handler is parked for the handler */
+    if (!UNDER_TSAN) /* it takes all that runs while the handler is parked for the handler */
         tcase_add_test(all, signal_handlers_lead_to_what_they_interrupted);
     tcase_add_test(all, overwritten_stack_gives_what_is_left);
     tcase_add_test(all, here_is_told);

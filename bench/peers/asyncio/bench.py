@@ -1,4 +1,4 @@
-"""bench.py asyncio|uvloop ROW SIZE: tasks on Python's own event loop or on uvloop."""
+"""bench.py asyncio|uvloop ROW SIZE: tasks on Python's own event loop or on uvloop. ... serve MODE PORT: serve.py."""
 import asyncio
 import os
 import sys
@@ -331,10 +331,15 @@ ROWS = {
 
 
 def main():
-    kind, row, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    kind, row, size = sys.argv[1], sys.argv[2], int(sys.argv[-1])
     if kind == "uvloop":
         import uvloop
         uvloop.install()
+    if row == "serve":
+        sys.dont_write_bytecode = True  # nothing is written beside the sources
+        import serve
+        serve.serve(kind, sys.argv[3], size)
+        return
     if row not in ROWS:
         print(row, "n/a")
         return

@@ -289,8 +289,13 @@ func rowWakeBusy(row string, size int) {
 
 func main() {
 	runtime.GOMAXPROCS(1)
+	if len(os.Args) == 4 && os.Args[1] == "serve" {
+		port, _ := strconv.Atoi(os.Args[3])
+		serve(os.Args[2], port)
+		return
+	}
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: go ROW SIZE")
+		fmt.Fprintln(os.Stderr, "usage: go ROW SIZE | go serve MODE PORT")
 		os.Exit(2)
 	}
 	row := os.Args[1]

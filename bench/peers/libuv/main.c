@@ -1,5 +1,6 @@
-/* libuv ROW SIZE: timers and cross-thread wakes; libuv has no tasks. */
+/* libuv ROW SIZE: timers and cross-thread wakes; libuv has no tasks. libuv serve MODE PORT: serve.c. */
 #include "../../bench.h"
+#include "serve.h"
 #include <uv.h>
 
 static long fired;
@@ -183,5 +184,7 @@ int main(int argc, char **argv)
         {"wake_busy", wake_busy},
         {"job", job},
     };
+    if (argc == 4 && strcmp(argv[1], "serve") == 0)
+        return serve(argv[2], atoi(argv[3]));
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }

@@ -296,6 +296,7 @@ static void close_directly(struct uring *self)
         close(self->closing[--self->closing_count]);
 }
 
+/* Not by POLL_REMOVE: that refuses (EALREADY) a poll whose wake-up is on its way, and a multishot one would stay for good. */
 static int prepare_cancels(struct uring *self)
 {
     struct io_uring_sqe *sqe;
@@ -303,7 +304,7 @@ static int prepare_cancels(struct uring *self)
         int error = next_entry(self, &sqe);
         if (error)
             return error;
-        io_uring_prep_poll_remove(sqe, self->cancels[--self->cancel_count]);
+        io_uring_prep_cancel64(sqe, self->cancels[--self->cancel_count], 0);
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
         if (self->skip_success)
             sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -785,8 +786,8 @@ static void take_back_requests(struct uring *self)
 static void uring_close(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
+    close_directly(self); /* first: what is left to the ring is not closed when its last enter fails */
     take_back_requests(self);
-    close_directly(self);
     tear_down(self);
     if (self->notify_fd >= 0)
         close(self->notify_fd);

@@ -1,11 +1,15 @@
 /* sim.c - a simulated kernel: time that only moves when everybody waits, and chance that a seed decides.
  *
  * Real descriptors may be watched too; they are polled without waiting before time moves, so what happens between
- * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows.
+ * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows: its sockets
+ * and pipes (net.c and its like).
  *
  * Invariants
- *  - Within wait() the clock moves only when nothing is ready and no wake is pending. It jumps, unless threads outside the simulation
- *    are at work for it: then it goes as the machine's does, so that a job gets the time that a limit gives it.
+ *  - Within wait() the clock moves only when nothing is ready and no wake is pending. It jumps, to the next delivery of the network or
+ *    to the deadline, unless threads outside the simulation are at work for it: then it goes as the machine's does, so that a job gets
+ *    the time that a limit gives it.
+ *  - The `edges` of an edge watch are: of a real descriptor what was told and not asked for again; of a virtual one what changed and
+ *    was not told yet, and FALSE_ALARM when it is to be told whatever is true.
  *  - Random numbers are drawn by cosy_sim_random() and for the order of two or more ready events, nowhere else.
  */
 #include "../sys.h"
@@ -17,8 +21,9 @@
 #include "../syscalls.h"
 #include "../waker.h"
 #include "../watches.h"
+#include "inside.h"
 
-enum { FIRST_VIRTUAL = 1 << 28, MAX_VIRTUAL = 1 << 28 };
+static const unsigned FALSE_ALARM = 1u << 16;
 
 static const cosy_ns START = 1000000000000; /* not 0, so that a moment before the start has a number as well */
 
@@ -30,8 +35,7 @@ struct sim {
     uint64_t random;
     struct cosy_waker waker;
     struct cosy_watches watches; /* keys: see key_of() */
-    unsigned *readiness;         /* of each virtual descriptor */
-    int virtuals, virtual_room;
+    struct sim_network network;
     struct pollfd *polled; /* room for the waker and each watch */
     struct cosy_watch **ready;
     uint32_t room; /* of `polled` and `ready` */
@@ -45,20 +49,10 @@ static struct sim *sim_of(struct cosy_sys *sys)
     return container_of(sys, struct sim, sys);
 }
 
-static bool is_virtual(int fd)
-{
-    return fd >= FIRST_VIRTUAL;
-}
-
-static bool is_known_virtual(struct sim *self, int fd)
-{
-    return is_virtual(fd) && fd - FIRST_VIRTUAL < self->virtuals;
-}
-
 /* Real and virtual descriptors share one dense table. */
 static size_t key_of(int fd)
 {
-    return is_virtual(fd) ? (size_t)(fd - FIRST_VIRTUAL) * 2 + 1 : (size_t)fd * 2;
+    return sim_is_virtual(fd) ? (size_t)(fd - SIM_FIRST_VIRTUAL) * 2 + 1 : (size_t)fd * 2;
 }
 
 /* ---- chance ---- */
@@ -102,42 +96,37 @@ void cosy_sim_set_autojump(struct cosy_sys *sys, bool on)
 
 /* ---- virtual descriptors ---- */
 
+struct sim_network *cosy_sim_network(struct cosy_sys *sys)
+{
+    return &sim_of(sys)->network;
+}
+
 int cosy_sim_virtual_fd(struct cosy_sys *sys)
 {
-    struct sim *self = sim_of(sys);
-    if (self->virtuals == MAX_VIRTUAL)
-        return -EMFILE;
-    if (self->virtuals == self->virtual_room) {
-        int room = self->virtual_room ? self->virtual_room * 2 : 16;
-        unsigned *readiness = cosy_heap_resize(self->readiness, (size_t)room * sizeof *readiness);
-        if (!readiness)
-            return -ENOMEM;
-        self->readiness = readiness;
-        self->virtual_room = room;
-    }
-    self->readiness[self->virtuals] = 0;
-    return FIRST_VIRTUAL + self->virtuals++;
+    return cosy_sim_manual(cosy_sim_network(sys));
 }
 
 int cosy_sim_set_ready(struct cosy_sys *sys, int fd, unsigned events)
 {
-    struct sim *self = sim_of(sys);
-    if (!is_known_virtual(self, fd))
-        return -EBADF;
     int error = cosy_sys_check_events(events & ~(unsigned)COSY_SYS_INVALID);
-    if (!error)
-        self->readiness[fd - FIRST_VIRTUAL] = events;
-    return error;
+    return error ? error : cosy_sim_manual_set(cosy_sim_network(sys), fd, events);
+}
+
+void cosy_sim_edge(struct cosy_sys *sys, int fd, unsigned events, bool certain)
+{
+    struct cosy_watch *watch = cosy_watches_by_key(&sim_of(sys)->watches, key_of(fd));
+    if (watch && cosy_watch_is_edge(watch))
+        watch->edges |= certain ? events | FALSE_ALARM : events;
 }
 
 /* ---- watching ---- */
 
 static int examine(struct sim *self, int fd, struct cosy_identity *ret_identity)
 {
-    if (!is_virtual(fd))
+    if (!sim_is_virtual(fd))
         return cosy_sys_examine(fd, ret_identity);
-    *ret_identity = (struct cosy_identity){0};
-    return is_known_virtual(self, fd) ? 0 : -EBADF;
+    *ret_identity = (struct cosy_identity){.inode = cosy_sim_serial(&self->network, fd)};
+    return ret_identity->inode ? 0 : -EBADF;
 }
 
 static int reserve(struct sim *self, int fd)
@@ -177,6 +166,8 @@ static int sim_watch(struct cosy_sys *sys, int fd, unsigned events, void *data, 
         cosy_watches_remove(&self->watches, old);
     struct cosy_watch *watch = cosy_watches_add(&self->watches, key_of(fd), fd, events, data);
     watch->identity = identity;
+    if (sim_is_virtual(fd) && cosy_watch_is_edge(watch))
+        watch->edges = events & SIM_BOTH;
     *ret_id = cosy_watch_id(watch);
     return 0;
 }
@@ -188,7 +179,10 @@ static int sim_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
     if (error)
         return error;
     watch->events = cosy_watch_is_edge(watch) ? watch->events | events : events;
-    watch->edges &= (unsigned)(COSY_SYS_READ | COSY_SYS_WRITE) & ~events;
+    if (sim_is_virtual(watch->fd))
+        watch->edges |= cosy_watch_is_edge(watch) ? events & SIM_BOTH : 0;
+    else
+        watch->edges &= (unsigned)SIM_BOTH & ~events;
     return 0;
 }
 
@@ -206,7 +200,10 @@ static void sim_close_fd(struct cosy_sys *sys, int fd, uint64_t watch_id)
 {
     if (watch_id)
         sim_unwatch(sys, watch_id);
-    close(fd);
+    if (sim_is_virtual(fd))
+        cosy_sim_close_descriptor(&sim_of(sys)->network, fd);
+    else
+        close(fd);
 }
 
 /* ---- waiting ---- */
@@ -218,14 +215,33 @@ static unsigned untold(const struct cosy_watch *watch)
     return over ? 0 : watch->events & ~watch->edges & ~(unsigned)COSY_SYS_EDGE;
 }
 
+/* Is the kernel to be asked about it? */
 static bool is_active(const struct cosy_watch *watch)
 {
-    return watch->fd >= 0 && !watch->dead && untold(watch);
+    if (watch->fd < 0 || watch->dead)
+        return false;
+    return sim_is_virtual(watch->fd) ? watch->events : untold(watch);
 }
 
+static unsigned edges_of(const struct cosy_watch *watch, unsigned ready)
+{
+    unsigned told = ready & watch->edges & watch->events & SIM_BOTH;
+    if (watch->edges & FALSE_ALARM)
+        told |= watch->edges & watch->events & SIM_BOTH;
+    if (!(watch->edges & watch->events & SIM_BOTH))
+        return 0;
+    told |= ready & (COSY_SYS_ERROR | COSY_SYS_HANGUP);
+    return cosy_watch_edges(told | (told & COSY_SYS_READ ? ready & COSY_SYS_READ_END : 0));
+}
+
+/* A number that was closed, and perhaps given to another file, is not what was watched. */
 static unsigned virtual_readiness(struct sim *self, const struct cosy_watch *watch)
 {
-    return cosy_watch_filter(watch, self->readiness[watch->fd - FIRST_VIRTUAL]);
+    struct sim_file *file = cosy_sim_file(&self->network, watch->fd);
+    if (!file || cosy_sim_serial(&self->network, watch->fd) != watch->identity.inode)
+        return COSY_SYS_INVALID | (watch->events & COSY_SYS_EDGE);
+    unsigned ready = file->kind->poll(&self->network, file);
+    return cosy_watch_is_edge(watch) ? edges_of(watch, ready) : cosy_watch_filter(watch, ready);
 }
 
 static unsigned mask_of(const struct cosy_watch *watch)
@@ -241,7 +257,7 @@ static int poll_real(struct sim *self, int timeout_ms, nfds_t *ret_count)
     polled[count++] = (struct pollfd){.fd = self->waker.fd, .events = POLLIN};
     for (uint32_t i = 0; i < self->watches.count; i++) {
         struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
-        if (is_active(watch) && !is_virtual(watch->fd))
+        if (is_active(watch) && !sim_is_virtual(watch->fd))
             polled[count++] = (struct pollfd){.fd = watch->fd, .events = (short)mask_of(watch)};
     }
     bool nothing_to_ask = count == 1 && timeout_ms == 0; /* the waker's word is enough for a pending wake */
@@ -270,7 +286,7 @@ static uint32_t list_ready(struct sim *self, nfds_t polled)
         if (!is_active(watch))
             continue;
         unsigned ready = 0;
-        if (is_virtual(watch->fd))
+        if (sim_is_virtual(watch->fd))
             ready = virtual_readiness(self, watch);
         else if (asked < polled)
             ready = real_readiness(watch, (unsigned short)self->polled[asked++].revents);
@@ -297,6 +313,8 @@ static int collect(struct sim *self, int timeout_ms, struct cosy_sys_event *even
         watch->dead = watch->asked & COSY_SYS_INVALID;
         if (watch->asked & COSY_SYS_SPENT)
             watch->edges |= watch->asked;
+        else if (cosy_watch_is_edge(watch))
+            watch->edges = 0;
     }
     return reported;
 }
@@ -316,8 +334,6 @@ static int sleep_with_the_world(struct sim *self, cosy_ns now, cosy_ns deadline,
 static int jump_or_sleep(struct sim *self, cosy_ns deadline, struct cosy_sys_event *events, int max)
 {
     cosy_ns now = atomic_load(&self->clock);
-    if (deadline <= now)
-        return 0;
     if (self->outside && deadline != COSY_NEVER)
         return sleep_with_the_world(self, now, deadline, events, max);
     if (deadline != COSY_NEVER && atomic_load(&self->autojump)) {
@@ -327,34 +343,53 @@ static int jump_or_sleep(struct sim *self, cosy_ns deadline, struct cosy_sys_eve
     return cosy_waker_sleep(&self->waker) ? collect(self, -1, events, max) : 0;
 }
 
+/* What is under way comes before the deadline, and may be of no interest to anybody: then on to the next. */
+static int wait_for_deliveries(struct sim *self, cosy_ns deadline, struct cosy_sys_event *events, int max)
+{
+    int count = 0;
+    for (;;) {
+        cosy_sim_catch_up(&self->network);
+        count = collect(self, 0, events, max);
+        cosy_ns now = atomic_load(&self->clock), next = cosy_sim_next_delivery(&self->sys);
+        if (count || cosy_waker_pending(&self->waker) || deadline <= now)
+            return count;
+        bool first = next < deadline;
+        count = jump_or_sleep(self, first ? next : deadline, events, max);
+        if (count || !first || atomic_load(&self->clock) == now)
+            return count;
+    }
+}
+
 static int sim_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_event *events, int max)
 {
     struct sim *self = sim_of(sys);
     cosy_assert(max > 0);
-    int count = collect(self, 0, events, max);
-    if (count == 0 && !cosy_waker_pending(&self->waker))
-        count = jump_or_sleep(self, deadline, events, max);
+    int count = wait_for_deliveries(self, deadline, events, max);
     cosy_waker_awake(&self->waker);
     return count == -EINTR ? 0 : count;
 }
 
-static bool sim_peek(struct cosy_sys *sys)
+/* Is something watched that is ready, or may become so without anybody in this program? */
+static bool is_hopeful(struct sim *self, bool real_counts)
 {
-    struct sim *self = sim_of(sys);
-    if (cosy_waker_pending(&self->waker))
-        return true;
     for (uint32_t i = 0; i < self->watches.count; i++) {
         struct cosy_watch *watch = cosy_watches_at(&self->watches, i);
-        if (is_active(watch) && is_virtual(watch->fd) && virtual_readiness(self, watch))
+        if (is_active(watch) && (sim_is_virtual(watch->fd) ? virtual_readiness(self, watch) != 0 : real_counts))
             return true;
     }
     return false;
 }
 
+static bool sim_peek(struct cosy_sys *sys)
+{
+    struct sim *self = sim_of(sys);
+    return cosy_waker_pending(&self->waker) || is_hopeful(self, false);
+}
+
 static bool sim_expects(struct cosy_sys *sys)
 {
-    (void)sys;
-    return true;
+    struct sim *self = sim_of(sys);
+    return self->network.next || is_hopeful(self, true);
 }
 
 static int sim_wake(struct cosy_sys *sys)
@@ -371,9 +406,9 @@ static int sim_poll_fd(struct cosy_sys *sys)
 static void sim_close(struct cosy_sys *sys)
 {
     struct sim *self = sim_of(sys);
+    cosy_sim_network_close(&self->network);
     cosy_waker_close(&self->waker);
     cosy_watches_clear(&self->watches);
-    cosy_heap_free(self->readiness);
     cosy_heap_free(self->polled);
     cosy_heap_free(self->ready);
     cosy_heap_free(self);
@@ -406,7 +441,8 @@ int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *c
     if (!self)
         return -ENOMEM;
     self->sys.ops = &sim_ops;
-    self->sys.net = &cosy_linux_net_ops;
+    self->sys.net = &cosy_sim_net_ops;
+    cosy_sim_network_open(&self->network, &self->sys, config->seed);
     self->random = config->seed;
     atomic_init(&self->clock, START);
     atomic_init(&self->autojump, true);

@@ -1,5 +1,6 @@
 // tokio ROW SIZE: tasks on the current-thread runtime (two of them, one per thread, for the wake rows).
 mod rows_sync;
+mod serve;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -275,7 +276,10 @@ fn wake(size: usize, busy: bool) -> f64 {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let row = arguments.get(1).expect("usage: tokio ROW SIZE").as_str();
+    if arguments.len() == 4 && arguments[1] == "serve" {
+        return serve::serve(&arguments[2], arguments[3].parse().unwrap());
+    }
+    let row = arguments.get(1).expect("usage: tokio ROW SIZE | tokio serve MODE PORT").as_str();
     let size: usize = arguments.get(2).expect("usage: tokio ROW SIZE").parse().unwrap();
     let result = match row {
         "switch2" | "switch1000" => switch(row, size),
