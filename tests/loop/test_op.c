@@ -647,7 +647,8 @@ START_TEST(holding_alone_is_nothing_to_wait_for)
     ck_assert_int_eq(cosy_op_hold_fd(loop, -1), -EBADF);
     put_byte(pair[1]);
     capture_log();
-    ck_assert_int_eq(cosy_loop_run_forever(loop), -EDEADLK);
+    if (!UNDER_TSAN) /* whose own thread might call */
+        ck_assert_int_eq(cosy_loop_run_forever(loop), -EDEADLK);
     cosy_loop_free(loop); /* ends what is held */
     close(file);
     close_pair(pair);
