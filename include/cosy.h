@@ -10,6 +10,7 @@
 #include "cosy/time.h"
 /* loop */
 #include "cosy/context.h"
+#include "cosy/embed.h"
 #include "cosy/loop.h"
 #include "cosy/op.h"
 /* task */
