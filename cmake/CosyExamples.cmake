@@ -48,4 +48,8 @@ if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
         "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
     cosy_test(net.fetch.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
         "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
+    cosy_test(net.servers.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
+    cosy_test(net.servers.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
 endif()

@@ -47,6 +47,9 @@ need_for_test() {
     has_header check.h || require check
     has python3 || require python3
     has valgrind || require valgrind
+    has nc || prefer netcat-openbsd
+    has socat || prefer socat
+    has curl || prefer curl
     has g++ || has clang++ || prefer g++
     has clang || prefer clang
     has_header curl/curl.h || prefer libcurl4-openssl-dev
