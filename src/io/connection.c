@@ -156,7 +156,9 @@ int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream, const
     if (!ret_stream)
         return -EINVAL;
     *ret_stream = NULL;
-    int result = unix_list(path, &connect.remotes);
+    int result = cosy_stream_check_options(options);
+    if (result == 0)
+        result = unix_list(path, &connect.remotes);
     if (result == 0)
         result = told(&connect, race_patiently(me, &connect), NULL, 0);
     return finish(me, &connect, result, ret_stream, options);
@@ -253,7 +255,9 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         .delay = head_start_of(options),
         .nodelay = !options->stream.delay,
     };
-    int result = look_up(&connect, host, port, options);
+    int result = cosy_stream_check_options(&options->stream);
+    if (result == 0)
+        result = look_up(&connect, host, port, options);
     if (result == 0) {
         put_in_order(&connect, options->interleave);
         result = cosy_connect_race(me, &connect);
