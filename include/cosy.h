@@ -10,6 +10,7 @@
 #include "cosy/time.h"
 /* loop */
 #include "cosy/context.h"
+#include "cosy/embed.h"
 #include "cosy/loop.h"
 #include "cosy/op.h"
 /* task */
@@ -49,6 +50,7 @@
 #include "cosy/datagram.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
+#include "cosy/fds.h"
 #include "cosy/pipe.h"
 #include "cosy/server.h"
 #include "cosy/sock.h"

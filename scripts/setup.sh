@@ -49,6 +49,8 @@ need_for_test() {
     has valgrind || require valgrind
     has g++ || has clang++ || prefer g++
     has clang || prefer clang
+    has_header curl/curl.h || prefer libcurl4-openssl-dev
+    has_header ares.h || prefer libc-ares-dev
     if [ "$(uname -m)" = x86_64 ]; then
         has qemu-aarch64 || prefer qemu-user
         has aarch64-linux-gnu-gcc || prefer gcc-aarch64-linux-gnu

@@ -12,20 +12,26 @@ static const struct cosy_net_ops *net_of(const cosy_datagram *endpoint)
     return endpoint->loop->sys->net;
 }
 
-int cosy_datagram_fail(cosy_datagram *endpoint, const char *doing, const struct cosy_address *peer, int error)
+int cosy_datagram_fail(cosy_datagram *endpoint, enum cosy_port_side side, const struct cosy_address *to, int error)
 {
-    char text[COSY_ADDRESS_TEXT] = "";
+    static const char *const doing[] = {[COSY_PORT_READ] = "receiving from", [COSY_PORT_WRITE] = "sending to"};
+    char text[COSY_ADDRESS_TEXT] = "nowhere";
+    const char *what = doing[side];
     struct cosy_address address;
     if (error == -ECANCELED || error == -EAGAIN || error == -COSY_ECLOSED)
         return error;
     endpoint->stats.errors++;
     if (endpoint->reports && endpoint->port.fd >= 0 && endpoint->port.loop)
         cosy_datagram_take_reports(endpoint); /* of which this error tells */
-    if (peer && peer->size)
-        cosy_address_text(peer, text);
-    else if (cosy_datagram_peername(endpoint, &address) == 0 || cosy_datagram_sockname(endpoint, &address) == 0)
+    if (to && to->size)
+        cosy_address_text(to, text);
+    else if (cosy_datagram_peername(endpoint, &address) == 0)
         cosy_address_text(&address, text);
-    return cosy_fail(-error, "%s %s: %s", doing, text, cosy_strerror(error));
+    else if (side == COSY_PORT_READ && cosy_datagram_sockname(endpoint, &address) == 0) {
+        cosy_address_text(&address, text);
+        what = "receiving at";
+    }
+    return cosy_fail(-error, "%s %s: %s", what, text, cosy_strerror(error));
 }
 
 /* ---- making one ---- */

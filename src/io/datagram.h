@@ -84,8 +84,8 @@ static inline bool cosy_datagram_had_its_turn(const cosy_datagram *endpoint)
 /* ---- datagram.c ---- */
 
 void cosy_datagram_exit(cosy_datagram *endpoint); /* may free it */
-/* cosy_fail with both ends in the message; counts it. Returns `error`. */
-int cosy_datagram_fail(cosy_datagram *endpoint, const char *doing, const struct cosy_address *peer, int error);
+/* cosy_fail with the other end in the message; counts it. Returns `error`. */
+int cosy_datagram_fail(cosy_datagram *endpoint, enum cosy_port_side side, const struct cosy_address *to, int error);
 int cosy_datagram_set(cosy_datagram *endpoint, int level, int name, int value);
 
 /* ---- datagram_error.c ---- */

@@ -57,7 +57,7 @@ static __attribute__((noinline)) int64_t try_simple(cosy_datagram *endpoint, voi
     if (length == -EAGAIN)
         return length;
     if (length < 0)
-        return cosy_datagram_fail(endpoint, "receiving at", NULL, length);
+        return cosy_datagram_fail(endpoint, COSY_PORT_READ, NULL, length);
     bool cut = endpoint->header.msg_flags & MSG_TRUNC;
     endpoint->stats.received_bytes += cut ? size : (size_t)length;
     return cut ? truncated(from, length, size) : length;
@@ -161,7 +161,7 @@ static int receive_one(cosy_datagram *endpoint, struct cosy_datagram_message *me
             int result = cosy_port_may(&endpoint->port, COSY_PORT_READ) ? try_message(endpoint, message) : -EAGAIN;
             if (result != -EAGAIN) {
                 cosy_datagram_done(endpoint, COSY_PORT_READ, turn);
-                return result < 0 ? cosy_datagram_fail(endpoint, "receiving at", NULL, result) : 0;
+                return result < 0 ? cosy_datagram_fail(endpoint, COSY_PORT_READ, NULL, result) : 0;
             }
         }
         if ((error = cosy_datagram_await(me, endpoint, COSY_PORT_READ, turn)) < 0)

@@ -103,7 +103,7 @@ static __attribute__((noinline)) int try_send(cosy_datagram *endpoint, const str
     int result = call_kernel(endpoint, sending);
     return result == 0 || result == -EAGAIN || sending->segment
                ? result
-               : cosy_datagram_fail(endpoint, "sending to", sending->to, result);
+               : cosy_datagram_fail(endpoint, COSY_PORT_WRITE, sending->to, result);
 }
 
 static int send_without_edge(cosy_datagram *endpoint, const struct sending *sending)
