@@ -48,6 +48,8 @@ need_for_test() {
     has python3 || require python3
     has valgrind || require valgrind
     has g++ || has clang++ || prefer g++
+    has socat || prefer socat
+    has nc || prefer netcat-openbsd
     has clang || prefer clang
     if [ "$(uname -m)" = x86_64 ]; then
         has qemu-aarch64 || prefer qemu-user
