@@ -25,6 +25,7 @@ CONTESTANTS = {
     "io_uring_sqe": ("net_uring", {"BENCH_SEND": "sqe"}),
     "epoll": ("net_epoll", {}),
     "epoll_single": ("net_epoll", {"BENCH_SINGLE": "1"}),
+    "epoll_copy": ("net_epoll", {"BENCH_COPY": "1"}),
     "go": ("go", {}),
     "tokio": ("tokio", {}),
     "libuv": ("libuv", {}),
@@ -32,8 +33,8 @@ CONTESTANTS = {
     "asyncio": ("asyncio", {}),
 }
 PROGRAMS = {program for program, _ in CONTESTANTS.values()}
-ONLY_WHERE_NAMED = {"cosy_spin", "io_uring_sqe", "epoll_single"}
-HAND_WRITTEN = ("io_uring", "io_uring_sqe", "epoll")
+ONLY_WHERE_NAMED = {"cosy_spin", "io_uring_sqe", "epoll_single", "epoll_copy"}
+HAND_WRITTEN = ("io_uring", "io_uring_sqe", "epoll", "epoll_copy")
 PEERS = ("go", "tokio", "libuv", "uvloop", "asyncio")
 
 
@@ -240,7 +241,8 @@ def judge(row, results):
 
 COLUMNS = (("p50_us", "p50"), ("p99_us", "p99"), ("p999_us", "p99.9 us"), ("server_us", "server"), ("cpu_us", "cpu us/op"),
            ("load_us", "load"),
-           ("mib_per_s", "MiB/s"), ("lost", "lost"), ("foreign_percent", "foreign %"), ("one_per_s", "one"), ("two_per_s", "two workers"), ("total_mib", "MiB in all"))
+           ("mib_per_s", "MiB/s"), ("lost", "lost"), ("foreign_percent", "foreign %"),
+           ("one_per_s", "one"), ("two_per_s", "two workers"), ("total_mib", "MiB in all"))
 
 
 def print_row(name, row, results):

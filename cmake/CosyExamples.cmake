@@ -1,6 +1,10 @@
 # Every examples/*.c and examples/misuse/*.c is a program, built as a user's would be, with warnings as errors.
 # With COSY_BUILD_TESTS each runs on every backend, and what it prints is compared with its last comment.
 
+# Examples that need another library are left out where that is not installed.
+set(COSY_EXAMPLE_NEEDS_curl_multi LIBCURL)
+set(COSY_EXAMPLE_NEEDS_c_ares LIBCARES)
+
 function(cosy_example file target test)
     add_executable(${target} "${file}")
     set_target_properties(${target} PROPERTIES OUTPUT_NAME "${test}" RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/examples")
@@ -17,8 +21,21 @@ endfunction()
 file(GLOB examples CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/examples/*.c")
 foreach(file IN LISTS examples)
     get_filename_component(name "${file}" NAME_WE)
+    set(needs "${COSY_EXAMPLE_NEEDS_${name}}")
+    if(needs AND (NOT COSY_HAVE_${needs} OR CMAKE_CROSSCOMPILING))
+        continue()
+    endif()
     cosy_example("${file}" example_${name} example.${name})
+    if(needs)
+        target_include_directories(example_${name} SYSTEM PRIVATE ${${needs}_INCLUDE_DIRS})
+        target_link_directories(example_${name} PRIVATE ${${needs}_LIBRARY_DIRS})
+        target_link_libraries(example_${name} PRIVATE ${${needs}_LIBRARIES})
+    endif()
 endforeach()
+if(COSY_BUILD_TESTS AND TARGET example_curl_multi)
+    cosy_test_on_backends(example.curl_multi.http_server "${Python3_EXECUTABLE};${CMAKE_SOURCE_DIR}/tests/examples/test_curl.py"
+        "$<TARGET_FILE:example_curl_multi>")
+endif()
 file(GLOB misuses CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/examples/misuse/*.c")
 foreach(file IN LISTS misuses)
     get_filename_component(name "${file}" NAME_WE)

@@ -21,10 +21,14 @@ option(COSY_VALGRIND "Announce stacks to valgrind and run the tests under it" OF
 set(COSY_SANITIZE "" CACHE STRING "address, thread, or empty")
 set(COSY_WITH_LIBURING AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_WITH_LIBDW AUTO CACHE STRING "AUTO, ON or OFF")
+set(COSY_WITH_LIBCURL AUTO CACHE STRING "AUTO, ON or OFF")
+set(COSY_WITH_LIBCARES AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_TEST_PREFIX "" CACHE STRING "What test names begin with")
 set_property(CACHE COSY_SANITIZE PROPERTY STRINGS "" address thread)
 set_property(CACHE COSY_WITH_LIBURING PROPERTY STRINGS AUTO ON OFF)
 set_property(CACHE COSY_WITH_LIBDW PROPERTY STRINGS AUTO ON OFF)
+set_property(CACHE COSY_WITH_LIBCURL PROPERTY STRINGS AUTO ON OFF)
+set_property(CACHE COSY_WITH_LIBCARES PROPERTY STRINGS AUTO ON OFF)
 
 # A plain build is what users get: shared library, tool, variants. The others exist to run tests.
 set(COSY_PLAIN_BUILD ON)
@@ -56,6 +60,9 @@ function(cosy_find_optional name module)
 endfunction()
 cosy_find_optional(LIBURING liburing)
 cosy_find_optional(LIBDW libdw)
+# For examples that show other libraries on cosy's loop; the library itself does not use them.
+cosy_find_optional(LIBCURL libcurl)
+cosy_find_optional(LIBCARES libcares)
 
 if(COSY_BUILD_TESTS AND NOT CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)
     message(FATAL_ERROR "the tests need the library 'check' (scripts/setup.sh test installs it)")

@@ -51,6 +51,8 @@ need_for_test() {
     has socat || prefer socat
     has nc || prefer netcat-openbsd
     has clang || prefer clang
+    has_header curl/curl.h || prefer libcurl4-openssl-dev
+    has_header ares.h || prefer libc-ares-dev
     if [ "$(uname -m)" = x86_64 ]; then
         has qemu-aarch64 || prefer qemu-user
         has aarch64-linux-gnu-gcc || prefer gcc-aarch64-linux-gnu

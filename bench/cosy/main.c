@@ -1,4 +1,5 @@
 #include "rows.h"
+#include "serve.h"
 
 int main(int argc, char **argv)
 {
@@ -28,5 +29,7 @@ int main(int argc, char **argv)
         {"job", cosy_job_row},
         {"threadsafe4", cosy_threadsafe_row},
     };
+    if (argc == 4 && strcmp(argv[1], "serve") == 0)
+        return cosy_serve(argv[2], atoi(argv[3]));
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }

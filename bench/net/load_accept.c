@@ -9,6 +9,7 @@ struct visit {
     size_t received;
 };
 
+static struct visit *visits;
 static unsigned char *request;
 
 /* Sent at once, mostly: on the loopback the connection stands when connect() returns, though it says otherwise. */
@@ -72,7 +73,7 @@ static void open_visits(void)
 {
     load.size = NET_REQUEST;
     request = load_pattern(NET_REQUEST + 1);
-    struct visit *visits = bench_need(calloc((size_t)load.connections, sizeof *visits));
+    visits = bench_need(calloc((size_t)load.connections, sizeof *visits));
     for (int i = 0; i < load.connections; i++) {
         visits[i].watch.ready = ready;
         begin(&visits[i]);

@@ -18,6 +18,7 @@ struct session {
 };
 
 const struct load_upstream *load_upstream;
+static struct session *sessions;
 static unsigned char *messages; /* depth + 1 of them, so that any piece of `unsent` bytes is contiguous */
 static unsigned char scratch[256 * 1024];
 
@@ -87,7 +88,7 @@ static void open_session(struct session *session, const unsigned char *answer)
 
 void load_open_sessions(void)
 {
-    struct session *sessions = bench_need(calloc((size_t)load.connections, sizeof *sessions));
+    sessions = bench_need(calloc((size_t)load.connections, sizeof *sessions));
     unsigned char *answer = load_pattern(load.size);
     bool work = strcmp(load.mode, "work") == 0;
     if (work) {

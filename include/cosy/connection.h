@@ -30,7 +30,7 @@ struct cosy_connection_options {
     int family;                        /* AF_INET, AF_INET6; AF_UNSPEC: both */
     const char *service;               /* name of the port, "http", looked up instead of `port`; NULL: none */
     const char *local_host;            /* name or address to connect from; NULL: the kernel's choice */
-    unsigned local_port;               /* port to connect from; 0: the kernel's choice */
+    unsigned local_port;               /* port to connect from, one address after the other, since only one socket at a time can have it; 0: the kernel's choice */
     cosy_ns happy_eyeballs_delay;      /* the head start of each address before the next; 0: 250 ms; negative: the next begins only when the one before has failed */
     int interleave;                    /* how many addresses of the first family come before the first one of the other, in turn from there on; 0: 1, or the
                                           resolver's order when happy_eyeballs_delay is negative; negative: the resolver's order */

@@ -20,7 +20,7 @@
  * and sent together. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
  * When the connection is lost, the next write or drain gives its error.
  *
- * A stream belongs to its loop's thread. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
+ * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
  * hundred KiB. Semantics: https://docs.python.org/3/library/asyncio-stream.html, with the differences told here.
  */
 #ifndef COSY_STREAM_H
@@ -84,7 +84,7 @@ static inline void cosy_stream_closep_(cosy_stream **stream) { cosy_stream_close
 void cosy_stream_abort(cosy_stream *stream);
 
 /* No more will be written: the peer reads the end of the input behind what was written; reading goes on (writer.write_eof()). Waits until the buffer is sent. 0;
- * -ENOTSUP where one direction cannot end alone (TLS, terminals); the connection's error; -ECANCELED: the end is sent later all the same. */
+ * -ENOTSUP where one direction cannot end alone (TLS, terminals, the end of a pipe that is read from); the connection's error; -ECANCELED: the end is sent later all the same. */
 cosy_async int cosy_write_eof(cosy_stream *stream);
 bool cosy_can_write_eof(const cosy_stream *stream);
 

@@ -215,6 +215,14 @@ cosy_async static int look_up(struct cosy_connect *connect, const char *host, un
                             .type = SOCK_STREAM, .flags = AI_PASSIVE);
 }
 
+/* A given local port is one socket's at a time. */
+static cosy_ns head_start_of(const struct cosy_connection_options *options)
+{
+    if (options->local_port)
+        return -1;
+    return options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START;
+}
+
 static void put_in_order(const struct cosy_connect *connect, int wanted)
 {
     if (wanted == 0)
@@ -242,7 +250,7 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
     if (port > UINT16_MAX || options->local_port > UINT16_MAX)
         return refuse_port(host ? host : "localhost", port, options->local_port);
     struct cosy_connect connect = {
-        .delay = options->happy_eyeballs_delay ? options->happy_eyeballs_delay : HEAD_START,
+        .delay = head_start_of(options),
         .nodelay = !options->stream.delay,
     };
     int result = look_up(&connect, host, port, options);

@@ -358,11 +358,19 @@ static int answer_from(struct simulated *simulated, int count, int port, cosy_ad
     return fill_list(ret_list, simulated->addresses, (size_t)count, options);
 }
 
+/* As the C library says it. */
+static int status_of(int error)
+{
+    return error == 0 || error == -ENOENT ? EAI_NONAME : error == -ETIMEDOUT ? EAI_AGAIN : EAI_SYSTEM;
+}
+
 cosy_async static int ask_simulated(struct cosy_loop *loop, const char *host, const char *service,
                                     cosy_address_list **ret_list, const struct cosy_getaddrinfo_options *options)
 {
     cosy_ns delay = 0;
-    int status = 0, port = service ? service_port(service, options, &status) : 0;
+    int status = 0, port = port_of(service);
+    if (port < 0)
+        port = service_port(service, options, &status);
     if (port < 0)
         return refuse(host, service, status, 0);
     struct simulated *simulated = cosy_heap_alloc(sizeof *simulated);
@@ -381,7 +389,7 @@ cosy_async static int ask_simulated(struct cosy_loop *loop, const char *host, co
         return slept < 0 ? slept : result;
     }
     tell_when_slow(loop, host, delay);
-    return count > 0 ? 0 : refuse(host, service, count == -ENOENT || count == 0 ? EAI_NONAME : EAI_SYSTEM, count);
+    return count > 0 ? 0 : refuse(host, service, status_of(count), count);
 }
 
 /* ---- the doors ---- */

@@ -65,18 +65,19 @@ static void remove_stale(struct cosy_server *server, const char *path)
         cosy_log(COSY_LOG_WARNING, "cosy: cannot check or remove the stale socket %s: %s", path, cosy_strerror(result));
 }
 
-/* What is there is ours: to be known again when it is removed. */
+/* What is there is ours: to be known again when it is removed. Of a given socket it may have gone already. */
 static int note_file(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;
     const char *path = path_of(&listener->address);
-    if (!path)
+    struct cosy_net_file file;
+    int result = path ? net_of(server)->examine_path(server->loop->sys, path, &file) : -ENOENT;
+    if (result == -ENOENT)
         return 0;
-    int result = net_of(server)->examine_path(server->loop->sys, path, &listener->file);
     if (result == 0 && server->options.mode)
         result = net_of(server)->set_path_mode(server->loop->sys, path, server->options.mode);
-    if (result < 0 || server->options.keep_socket)
-        listener->file = (struct cosy_net_file){0};
+    if (result == 0 && !server->options.keep_socket)
+        listener->file = file;
     return result;
 }
 

@@ -86,6 +86,7 @@ int cosy_pipe_(cosy_stream **ret_reader, cosy_stream **ret_writer, const struct 
     cosy_stream *reader = cosy_stream_new(loop, &cosy_pipe_stream, fds[0], NULL, options);
     cosy_stream *writer = reader ? cosy_stream_new(loop, &writer_stream, fds[1], NULL, options) : NULL;
     if (writer) {
+        reader->read_only = true;
         *ret_reader = reader;
         *ret_writer = writer;
         return 0;

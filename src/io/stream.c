@@ -1,6 +1,7 @@
 /* stream.c - life of a stream, its kinds for sockets and for pipes, and what it tells about itself. */
 #include "pipe.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "../base/heap.h"
 #include "../loop/buffers.h"
+#include "../sys/files.h"
 #include "server.h"
 
 static const struct cosy_net_ops *net_of(const cosy_stream *stream)
@@ -15,10 +17,10 @@ static const struct cosy_net_ops *net_of(const cosy_stream *stream)
     return stream->loop->sys->net;
 }
 
-/* False: the loop is closed, and nothing but closing is possible. */
+/* False: the loop is closed, and nothing but closing is possible. Its memory is held until the stream is freed. */
 static bool has_loop(const cosy_stream *stream)
 {
-    return stream->port.loop;
+    return !stream->loop->closed;
 }
 
 /* ---- sockets ---- */
@@ -146,6 +148,7 @@ cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_ki
         return NULL;
     stream->kind = kind;
     stream->loop = loop;
+    cosy_loop_hold(loop);
     stream->port.fd = -1;
     set_options(stream, options);
     set_peer(stream, peer);
@@ -167,6 +170,9 @@ static const struct cosy_stream_kind *kind_of(struct cosy_loop *loop, int fd, in
         *ret_error = result;
     if (result == 0)
         return &cosy_socket_stream;
+    struct stat status;
+    if (cosy_sys_stat_fd(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+        *ret_error = -EPERM; /* some kernels would say so, others not */
     return cosy_pipe_kind(fd);
 }
 
@@ -198,6 +204,7 @@ static int adopt(struct cosy_loop *loop, int fd, cosy_stream **ret_stream, const
         return error ? error : was_nonblocking;
     }
     stream->was_blocking = !was_nonblocking;
+    stream->read_only = !is_socket && cosy_sys_access_mode(fd) == O_RDONLY;
     if (is_socket && (!options || !options->delay))
         set_nodelay(loop, fd);
     *ret_stream = stream;
@@ -240,6 +247,7 @@ static void stream_free(cosy_stream *stream)
 {
     if (stream->kind->release)
         stream->kind->release(stream);
+    cosy_loop_release(stream->loop);
     cosy_heap_free(stream->peer_path);
     cosy_heap_free(stream);
 }
@@ -283,7 +291,9 @@ int cosy_stream_close(cosy_stream *stream)
     bool cancelled = false, lost = stream->error && !stream->closing && stream->out_lost;
     int result = lost ? stream->error : 0;
     struct cosy_task *me = cosy_task_here();
-    bool waits = me && has_loop(stream) && stream->grace > 0;
+    bool waits = me && me->future.loop == stream->loop && stream->grace > 0;
+    if (!has_loop(stream))
+        stream->users = 0; /* tasks that it took along: they will not leave */
     cosy_stream_enter(stream);
     if (!stream->error && cosy_get_write_buffer_size(stream) > 0) {
         cosy_stream_flush_now(stream);
@@ -339,7 +349,7 @@ int cosy_stream_detach(cosy_stream *stream, void **ret_rest, size_t *ret_size)
 
 /* ---- what it is ---- */
 
-bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output; }
+bool cosy_can_write_eof(const cosy_stream *stream) { return stream->kind->end_output && !stream->read_only; }
 bool cosy_stream_is_closing(const cosy_stream *stream) { return stream->closing || stream->error; }
 int cosy_stream_fd(const cosy_stream *stream) { return stream->port.fd; }
 

@@ -54,6 +54,7 @@ struct cosy_stream {
     bool blocked;              /* the flusher waits at the kind */
     bool closing, closed;      /* cosy_stream_abort; cosy_stream_close */
     bool was_blocking;         /* the descriptor came without O_NONBLOCK */
+    bool read_only;            /* a pipe's end that is read from: closing it would not tell anybody of an end */
     char *out;
     uint32_t out_room, out_begin, out_end;
     uint32_t high, low, raw_size;
@@ -115,6 +116,10 @@ static inline void cosy_stream_count(cosy_stream *stream, size_t bytes)
     stream->turn = turn;
 }
 
+static inline bool cosy_is_of_loop(const struct cosy_task *task, const cosy_stream *stream)
+{
+    return task && task->future.loop == stream->port.loop;
+}
 /* A task that is to be suspended in a call on the stream keeps its memory. */
 static inline void cosy_stream_enter(cosy_stream *stream) { stream->users++; }
 void cosy_stream_leave(cosy_stream *stream); /* may free it */

@@ -77,7 +77,7 @@ int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_
 void cosy_stream_free_input(cosy_stream *stream)
 {
     if (stream->in_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->in);
+        cosy_buffer_give(stream->loop, stream->in);
     else
         cosy_heap_free(stream->in);
     stream->in = stream->lent = NULL;
@@ -108,10 +108,10 @@ static int make_room(cosy_stream *stream)
 {
     if (!stream->in)
         return move_to(stream, COSY_BUFFER_SIZE, 0);
+    if (stream->in_room < COSY_BUFFER_SIZE)
+        return move_to(stream, COSY_BUFFER_SIZE, 0); /* out of a little one before anything is received */
     if (stream->in_end + 1 < stream->in_room)
         return 0;
-    if (stream->in_room < COSY_BUFFER_SIZE)
-        return move_to(stream, COSY_BUFFER_SIZE, 0); /* from a little one at once to one in which much can be received */
     if (stream->in_begin < stream->in_room / 2)
         return move_to(stream, (size_t)stream->in_room * 2, 0);
     size_t size = buffered(stream);
@@ -159,12 +159,13 @@ static int begin(cosy_stream *stream, struct cosy_task *me)
         return -COSY_ENOTASK;
     if (unlikely(!stream))
         return -EINVAL;
+    if (unlikely(me->future.loop != stream->loop))
+        return cosy_stream_fail(stream, "reading from", -COSY_EOTHERLOOP);
     if (unlikely(stream->in_use))
         return cosy_stream_fail(stream, "another task is reading from", -EBUSY);
     cosy_stream_take_back(stream);
     stream->in_use = true;
     cosy_stream_enter(stream);
-    cosy_stream_flush_gathered(stream);
     if (cosy_stream_had_its_turn(stream)) {
         int result = cosy_yield();
         if (result < 0) {
@@ -233,6 +234,18 @@ static int64_t foregone(const cosy_stream *stream)
     return stream->eof ? 0 : 1;
 }
 
+/* The task is about to wait: what it wrote goes out first, since the peer may be waiting for it; and buffers are given back. */
+static void before_waiting(cosy_stream *stream)
+{
+    cosy_stream_flush_gathered(stream);
+    if (!stream->in)
+        return;
+    if (buffered(stream) == 0)
+        cosy_stream_free_input(stream);
+    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
+        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
+}
+
 /* Receives into the caller's memory; nothing is buffered. > 0, 0 at the end, negative. */
 static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buffer, size_t size)
 {
@@ -243,8 +256,7 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
         result = stream->kind->receive(stream, buffer, size);
         if (settle(stream, &result))
             return result;
-        if (stream->in)
-            cosy_stream_free_input(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -255,17 +267,6 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
 static bool is_hopeless(const cosy_stream *stream)
 {
     return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ);
-}
-
-/* The task is about to wait. */
-static void hold_less(cosy_stream *stream)
-{
-    if (!stream->in)
-        return;
-    if (buffered(stream) == 0)
-        cosy_stream_free_input(stream);
-    else if (buffered(stream) <= LITTLE && stream->in_room >= COSY_BUFFER_SIZE)
-        (void)move_to(stream, LITTLE_ROOM, 0); /* or it keeps what it has */
 }
 
 /* Receives more into the buffer. > 0, 0 at the end, negative. */
@@ -288,7 +289,7 @@ static int64_t fill(cosy_stream *stream, struct cosy_task *me)
                 cosy_stream_free_input(stream);
             return result;
         }
-        hold_less(stream);
+        before_waiting(stream);
         result = cosy_stream_await(me, stream, COSY_PORT_READ);
         if (unlikely(result < 0))
             return result;
@@ -328,8 +329,16 @@ int64_t cosy_read(cosy_stream *stream, void *buffer, size_t size)
     return end(stream, result);
 }
 
+/* Everything is there already, and nobody has to be asked. */
+static bool is_at_hand(const cosy_stream *stream, size_t size)
+{
+    return stream && buffered(stream) >= size && !stream->lent && !stream->in_use && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
 {
+    if (is_at_hand(stream, size) && size > 0)
+        return (int64_t)take(stream, buffer, size);
     struct cosy_task *me = cosy_task_or_complain("cosy_readexactly");
     int64_t result = begin(stream, me);
     size_t got = 0;

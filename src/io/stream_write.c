@@ -8,7 +8,7 @@
 #include "../base/heap.h"
 #include "../loop/buffers.h"
 
-enum { GATHER_MOST = 16384 }; /* more than this is not gathered until the end of the turn */
+enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a buffer */
 enum { COPY_MOST = 16384 };   /* a longer rest is sent from the caller's memory, while the caller waits */
 enum { PARTS = 16 };          /* handed to the kernel in one call */
 
@@ -43,7 +43,7 @@ int cosy_set_write_buffer_limits(cosy_stream *stream, size_t high, size_t low)
 void cosy_stream_free_output(cosy_stream *stream)
 {
     if (stream->out_room == COSY_BUFFER_SIZE)
-        cosy_buffer_give(stream->port.loop, stream->out);
+        cosy_buffer_give(stream->loop, stream->out);
     else
         cosy_heap_free(stream->out);
     stream->out = NULL;
@@ -485,6 +485,8 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     struct cosy_task *me = cosy_task_or_complain("cosy_write");
     if (unlikely(!me))
         return -COSY_ENOTASK;
+    if (unlikely(me->future.loop != stream->loop))
+        return say(stream, -COSY_EOTHERLOOP);
     int result = 0;
     struct cursor cursor = {.parts = parts, .count = count, .left = size};
     cosy_stream_enter(stream);
@@ -500,10 +502,23 @@ static int write_parts(cosy_stream *stream, const struct iovec *parts, int count
     return result;
 }
 
+/* The usual case of little messages: others of this turn wait in the buffer, whose sending is seen to. */
+static bool joins_others(cosy_stream *stream, size_t size)
+{
+    return stream->out_end != stream->out_begin && size < stream->out_room - stream->out_end &&
+           pending(stream) + size < GATHER_MOST && pending(stream) + size <= stream->high && !stream->raw &&
+           !stream->eof_wanted && stream->spent <= COSY_STREAM_TURN_BYTES && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
 int cosy_write(cosy_stream *stream, const void *data, size_t size)
 {
     if (unlikely(!stream || (!data && size)))
         return -EINVAL;
+    if (joins_others(stream, size)) {
+        memcpy(stream->out + stream->out_end, data, size);
+        stream->out_end += (uint32_t)size;
+        return 0;
+    }
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     return write_parts(stream, &part, 1, size);
 }
@@ -553,6 +568,8 @@ static int wait_for_level(cosy_stream *stream, size_t level, const char *call)
         return -COSY_ENOTASK;
     if (!stream)
         return -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
     cosy_stream_enter(stream);
     cosy_stream_flush_gathered(stream);
     int result = cosy_stream_drain_to(stream, me, level, COSY_NEVER, NULL);
@@ -578,8 +595,10 @@ int cosy_write_eof(cosy_stream *stream)
     struct cosy_task *me = cosy_task_or_complain("cosy_write_eof");
     if (!me)
         return -COSY_ENOTASK;
-    if (!stream || !stream->kind->end_output)
+    if (!stream || !cosy_can_write_eof(stream))
         return stream ? -ENOTSUP : -EINVAL;
+    if (me->future.loop != stream->loop)
+        return say(stream, -COSY_EOTHERLOOP);
     if (stream->error)
         return say(stream, stream->error);
     stream->eof_wanted = true;

@@ -15,11 +15,6 @@ void cosy_borrows_open(struct cosy_loop *loop)
     cosy_list_init(&loop->spare_borrows);
 }
 
-bool cosy_borrows_any(const struct cosy_loop *loop)
-{
-    return loop->borrows.count != 0;
-}
-
 static void fired(struct cosy_loop *loop, const struct cosy_sys_event *event);
 
 static struct cosy_borrow *take(struct cosy_loop *loop)
@@ -79,7 +74,15 @@ static unsigned wanted(const struct cosy_borrow *borrow)
     return events;
 }
 
-/* Nobody is in line any more. */
+bool cosy_borrows_any(const struct cosy_loop *loop)
+{
+    for (const struct cosy_link *link = NULL; (link = cosy_fd_table_next(&loop->borrows, link));)
+        if (wanted(container_of(link, struct cosy_borrow, link)))
+            return true;
+    return false;
+}
+
+/* Nobody is in line any more, and it is not held. */
 static void end(struct cosy_borrow *borrow)
 {
     struct cosy_loop *loop = borrow->loop;
@@ -90,7 +93,10 @@ static void end(struct cosy_borrow *borrow)
 
 void cosy_borrows_close(struct cosy_loop *loop)
 {
-    cosy_assert(!cosy_borrows_any(loop));
+    for (struct cosy_link *link; (link = cosy_fd_table_next(&loop->borrows, NULL));) {
+        cosy_assert(!wanted(container_of(link, struct cosy_borrow, link)));
+        end(container_of(link, struct cosy_borrow, link));
+    }
     while (!cosy_list_empty(&loop->spare_borrows)) {
         struct cosy_borrow *borrow = container_of(loop->spare_borrows.next, struct cosy_borrow, link);
         cosy_list_remove(&borrow->link);
@@ -146,7 +152,7 @@ static int renew(struct cosy_borrow *borrow, unsigned event)
 {
     struct cosy_sys *sys = borrow->loop->sys;
     uint64_t watch;
-    int result = sys->ops->watch(sys, borrow->fd, event, &borrow->level, &watch);
+    int result = borrow->held ? -EEXIST : sys->ops->watch(sys, borrow->fd, event, &borrow->level, &watch);
     if (result == 0) {
         borrow->watch = watch;
         borrow->asked = (uint8_t)event;
@@ -184,7 +190,7 @@ static void settle(struct cosy_borrow *borrow)
     unsigned events = wanted(borrow);
     if (borrow->telling)
         return;
-    if (!events) {
+    if (!events && !borrow->held) {
         end(borrow);
     } else if (events != borrow->asked) {
         borrow->asked = (uint8_t)events;
@@ -200,6 +206,15 @@ void cosy_borrow_leave(struct cosy_borrow_waiter *waiter)
     waiter->borrow = NULL;
     cosy_list_remove(&waiter->link);
     settle(borrow);
+}
+
+int cosy_borrow_hold(struct cosy_loop *loop, int fd)
+{
+    struct cosy_borrow *borrow = find(loop, fd);
+    int result = borrow ? 0 : begin(loop, fd, 0, &borrow);
+    if (result == 0)
+        borrow->held = true;
+    return result;
 }
 
 int cosy_borrow_evict(struct cosy_loop *loop, int fd, int result)

@@ -10,8 +10,8 @@
  * when the first one leaves and there is more, the next is told in the next turn, and no wake can be lost by a cancel.
  *
  * Invariants
- *  - A descriptor is in the table exactly while somebody is in one of its lines, and is then watched for the directions
- * whose line is not empty.
+ *  - A descriptor is in the table exactly while somebody is in one of its lines or it is held, and is then watched for
+ * the directions whose line is not empty.
  *  - A waiter is in line while `borrow` is set. `woken`: it was told to try, and has not come back yet.
  */
 #ifndef COSY_LOOP_BORROW_H
@@ -27,7 +27,9 @@ struct cosy_borrow {
     struct cosy_loop *loop;
     uint64_t watch; /* the kernel table's */
     int fd;
-    uint8_t asked;            /* for which events it is watched */
+    uint8_t asked; /* for which events it is watched */
+    bool
+        held; /* the program has promised to say when it closes it: it stays watched, for nothing, while nobody waits */
     bool telling;             /* its waiters are being told: who leaves meanwhile leaves the rest to whoever tells */
     struct cosy_link line[2]; /* by side */
 };
@@ -55,10 +57,14 @@ static inline void cosy_borrow_again(struct cosy_borrow_waiter *waiter)
 {
     waiter->woken = false;
 }
+/* Keeps it watched between waits, until cosy_borrow_evict: what a wait costs then is none of the kernel's calls more.
+ * Errors as joining. */
+int cosy_borrow_hold(struct cosy_loop *loop, int fd);
 /* Out of line; harmless when it is in none. */
 void cosy_borrow_leave(struct cosy_borrow_waiter *waiter);
 
-/* All of a descriptor's waiters are told `result` (negative), out of line. Returns how many there were. */
+/* All of a descriptor's waiters are told `result` (negative), out of line, and it is held no longer. Returns how many
+ * there were. */
 int cosy_borrow_evict(struct cosy_loop *loop, int fd, int result);
 
 /* A call that knows no MSG_DONTWAIT must not block where the descriptor does: it is made non-blocking around each such
@@ -82,7 +88,7 @@ int cosy_borrow_blocks(struct cosy_loop *loop, int fd, bool *ret_blocks);
 
 /* For the loop. */
 void cosy_borrows_open(struct cosy_loop *loop);
-bool cosy_borrows_any(const struct cosy_loop *loop);
+bool cosy_borrows_any(const struct cosy_loop *loop); /* somebody waits */
 void cosy_borrows_close(struct cosy_loop *loop);
 
 #endif

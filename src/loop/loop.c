@@ -232,6 +232,20 @@ static cosy_ns sleep_until(struct cosy_loop *loop, cosy_ns limit)
     return next < limit ? next : limit;
 }
 
+static cosy_cold int wait_between_hooks(struct cosy_loop *loop, const struct cosy_kernel_hooks *hooks, cosy_ns deadline,
+                                        struct cosy_sys_event *events)
+{
+    const struct cosy_sys_ops *ops = loop->sys->ops;
+    cosy_ns now = ops->now(loop->sys);
+    bool blocks = deadline > now;
+    if (blocks && hooks->block)
+        hooks->block(loop, deadline == COSY_NEVER ? COSY_NEVER : deadline - now, hooks->arg);
+    int n = ops->wait(loop->sys, deadline, events, EVENTS);
+    if (blocks && hooks->unblock)
+        hooks->unblock(loop, hooks->arg);
+    return n;
+}
+
 static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
 {
     struct cosy_sys_event events[EVENTS];
@@ -240,7 +254,9 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
         cosy_loop_hooks.idle(loop);
     if (unlikely(loop->poll_always))
         cosy_sys_expect_outside(loop->sys, loop->letters != NULL);
-    int n = ops->wait(loop->sys, deadline, events, EVENTS);
+    const struct cosy_kernel_hooks *hooks = loop->kernel_hooks;
+    int n = unlikely(hooks != NULL) ? wait_between_hooks(loop, hooks, deadline, events)
+                                    : ops->wait(loop->sys, deadline, events, EVENTS);
     loop->waits++;
     loop->polled_at = loop->now = ops->now(loop->sys);
     loop->since = (uint32_t)(loop->now >> 20);
@@ -373,6 +389,8 @@ static int run_batch(struct cosy_loop *loop)
 static int turn(struct cosy_loop *loop, cosy_ns limit)
 {
     if (!may_skip_kernel(loop)) {
+        if (unlikely(loop->kernel_hooks != NULL) && loop->kernel_hooks->prepare)
+            loop->kernel_hooks->prepare(loop, loop->kernel_hooks->arg);
         cosy_ns deadline = sleep_until(loop, limit);
         if (unlikely(loop->idlers != NULL) && cosy_ready_empty(loop) && !loop->stopping && !cosy_inbox_pending(loop))
             deadline = cosy_loop_hooks.blocked(loop, deadline);
@@ -456,6 +474,8 @@ void cosy_loop_stop(cosy_loop *loop)
     loop->stopping = true;
     cosy_loop_grant_turns(loop, 0);
 }
+
+void cosy_loop_set_kernel_hooks(cosy_loop *loop, const struct cosy_kernel_hooks *hooks) { loop->kernel_hooks = hooks; }
 
 int cosy_loop_fd(cosy_loop *loop)
 {

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <cosy/embed.h>
 #include <cosy/loop.h>
 
 #include "../base/list.h"
@@ -95,6 +96,7 @@ struct cosy_loop {
     struct cosy_link spare_borrows;
     uint32_t spare_borrow_count;
     struct cosy_link ops; /* in flight: op.c */
+    const struct cosy_kernel_hooks *kernel_hooks; /* the embedder's; NULL: none */
     char *buffers;          /* spare ones: buffers.h */
     uint32_t buffer_count;
     struct cosy_signals *signals;
@@ -211,9 +213,11 @@ void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);
 int cosy_watchers_open(struct cosy_loop *loop);
 void cosy_watchers_close(struct cosy_loop *loop);
 size_t cosy_watchers_count(const struct cosy_loop *loop);
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
 
 /* op.c: those in flight come to their end: with what they have, or -COSY_ECLOSED. */
 void cosy_ops_close(struct cosy_loop *loop);
+void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
 
 /* signal.c: queues the callbacks of signals that came. */
 void cosy_signals_collect(struct cosy_loop *loop);

@@ -89,7 +89,7 @@ static void step(void *arg)
     deliver(in);
 }
 
-static void told(struct cosy_borrow_waiter *waiter, int result)
+void cosy_op_told(struct cosy_borrow_waiter *waiter, int result)
 {
     struct inside *in = container_of(waiter - waiter->side, struct inside, waiter);
     if (result < 0) {
@@ -115,7 +115,7 @@ void cosy_op_init(cosy_op *op, cosy_op_callback complete, void *arg)
     cosy_handle_init(&op->handle_, step, op);
     struct inside *in = inside_of(op);
     for (unsigned side = COSY_PORT_READ; side <= COSY_PORT_WRITE; side++) {
-        in->waiter[side].ready = told;
+        in->waiter[side].ready = cosy_op_told;
         in->waiter[side].side = (uint8_t)side;
     }
 }
@@ -263,6 +263,14 @@ int cosy_op_cancel_fd(cosy_loop *loop, int fd)
     return bad ? bad : cosy_borrow_evict(loop, fd, -ECANCELED);
 }
 
+int cosy_op_hold_fd(cosy_loop *loop, int fd)
+{
+    int bad = cosy_loop_check_caller(loop);
+    if (bad == 0)
+        bad = cosy_borrow_check(loop, fd);
+    return bad ? bad : cosy_borrow_hold(loop, fd);
+}
+
 size_t cosy_op_count(const cosy_loop *loop)
 {
     size_t count = 0;
@@ -281,5 +289,13 @@ void cosy_ops_close(struct cosy_loop *loop)
         cosy_borrow_leave(&in->waiter[COSY_PORT_WRITE]);
         cosy_handle_cancel(&op_of(in)->handle_);
         deliver(in);
+    }
+}
+
+void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+{
+    for (struct cosy_link *link = loop->ops.next; link != &loop->ops; link = link->next) {
+        struct inside *in = container_of(link, struct inside, of_loop);
+        visit(&(const struct cosy_loop_item){.kind = COSY_ITEM_OP, .fd = in->request.fd, .op = op_of(in)}, arg);
     }
 }

@@ -40,8 +40,8 @@ void cosy_port_open(struct cosy_port *port, struct cosy_loop *loop, int fd);
 void cosy_port_close(struct cosy_port *port, int result);
 /* The same, but the descriptor becomes the caller's again: returned; -1 when it was closed. */
 int cosy_port_release(struct cosy_port *port, int result);
-/* Asks for edges now, rather than when somebody waits: the error that waiting would have. 0; -EPERM for files that are always ready, -EEXIST when
- * the program watches this descriptor itself, -ENOMEM, -ENOSPC. */
+/* Asks for edges now, rather than when somebody waits: the error that waiting would have. 0; -EPERM for files that are always ready (io_uring
+ * takes them, and makes an edge at once), -EEXIST when the program watches this descriptor itself, -ENOMEM, -ENOSPC. */
 int cosy_port_register(struct cosy_port *port, enum cosy_port_side side);
 
 static inline bool cosy_port_may(const struct cosy_port *port, enum cosy_port_side side) { return port->may & 1u << side; }

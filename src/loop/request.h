@@ -44,4 +44,7 @@ int cosy_request_prepare(struct cosy_loop *loop, struct cosy_request *request);
 /* Makes the call: its result, or a negative code, or COSY_NOT_YET. */
 int64_t cosy_request_try(struct cosy_loop *loop, struct cosy_request *request);
 
+/* By which an operation's waiters are known among those in line (op.c). */
+void cosy_op_told(struct cosy_borrow_waiter *waiter, int result);
+
 #endif

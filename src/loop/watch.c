@@ -223,6 +223,26 @@ size_t cosy_watchers_count(const struct cosy_loop *loop)
     return loop->watchers ? loop->watchers->count : 0;
 }
 
+static void show(const struct watcher *watcher, const struct side *side, enum cosy_loop_item_kind kind,
+                 void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+{
+    if (side->wanted)
+        visit(&(const struct cosy_loop_item){.kind = kind,
+                                             .fd = watcher->fd,
+                                             .callback = side->handle.callback_,
+                                             .arg = side->handle.arg_},
+              arg);
+}
+
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+{
+    for (size_t i = 0; i < loop->watchers->buckets; i++)
+        for (const struct watcher *watcher = loop->watchers->table[i]; watcher; watcher = watcher->next) {
+            show(watcher, &watcher->reader, COSY_ITEM_READER, visit, arg);
+            show(watcher, &watcher->writer, COSY_ITEM_WRITER, visit, arg);
+        }
+}
+
 void cosy_watchers_close(struct cosy_loop *loop)
 {
     struct cosy_watchers *watchers = loop->watchers;

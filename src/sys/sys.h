@@ -59,7 +59,8 @@ struct cosy_sys_ops {
      * ready then, and later whenever something has changed, once; several changes may come as one event, and an event may be a false alarm.
      * So whoever got -EAGAIN after its latest event will get another one. rewatch() only adds events. Nothing is asked about what the descriptor is.
      *
-     * close_fd: unwatches (watch_id 0: it is not watched) and closes. The descriptor is gone when this call or the next wait() returns. */
+     * close_fd: unwatches (watch_id 0: it is not watched) and closes. The descriptor is gone when this call or the next wait() returns.
+     * (io_uring: when another thread makes that wait(), the requests of the first one's ring hold what they watch until that thread ends.) */
     void (*close_fd)(struct cosy_sys *sys, int fd, uint64_t watch_id);
 
     /* Collects up to max events. Blocks until there is one, until wake(), until a signal, or until `deadline`

@@ -2,48 +2,74 @@
 #ifndef COSY_TESTS_SERVER_TEST_H
 #define COSY_TESTS_SERVER_TEST_H
 
-#include "../flow/flow_test.h"
+#include "net_test.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-#include "sys/sys.h"
 
 /* What handlers did. */
 struct books {
     int begun, ended, cancelled, last;
 };
 
-/* A connected socket that blocks, or -errno. */
-__attribute__((unused)) static int connect_to(const struct cosy_address *address)
+/* By whatever network the loop's kernel has. */
+cosy_async __attribute__((unused)) static int try_to_connect(const struct cosy_address *address, cosy_stream **ret_client)
 {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, &address->any, address->size) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    return -error;
+    char host[COSY_ADDRESS_TEXT];
+    cosy_address_host(address, host);
+    *ret_client = NULL;
+    return address->any.sa_family == AF_UNIX ? cosy_open_unix_connection(host, ret_client)
+                                             : cosy_open_connection(host, cosy_address_port(address), ret_client);
 }
 
-__attribute__((unused)) static int connect_raw(const cosy_server *server)
+cosy_async __attribute__((unused)) static int try_client(const cosy_server *server, cosy_stream **ret_client)
 {
     struct cosy_address address;
     ck_assert_int_eq(cosy_server_address(server, 0, &address), 0);
-    return connect_to(&address);
+    return try_to_connect(&address, ret_client);
 }
 
-__attribute__((unused)) static cosy_stream *client_of(const cosy_server *server)
+cosy_async __attribute__((unused)) static cosy_stream *client_of(const cosy_server *server)
 {
-    cosy_stream *stream = NULL;
-    int fd = connect_raw(server);
+    cosy_stream *client;
+    int result = try_client(server, &client);
+    ck_assert_msg(result == 0, "connecting came to %s: %s", cosy_errname(result), cosy_error_message(result));
+    return client;
+}
+
+/* How a server refuses: the error. */
+cosy_async __attribute__((unused)) static int refusal(const cosy_server *server)
+{
+    cosy_stream *client;
+    int result = try_client(server, &client);
+    cosy_stream_close(client);
+    return result;
+}
+
+/* A real client, also on a simulated kernel: for servers on real sockets. */
+__attribute__((unused)) static cosy_stream *real_client(const cosy_server *server)
+{
+    struct cosy_address address;
+    cosy_stream *client = NULL;
+    ck_assert_int_eq(cosy_server_address(server, 0, &address), 0);
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(cosy_stream_adopt(fd, &stream), 0);
-    return stream;
+    ck_assert_int_eq(connect(fd, &address.any, address.size), 0);
+    ck_assert_int_eq(cosy_stream_adopt(fd, &client), 0);
+    return client;
+}
+
+/* A real socket with an address, which is listened on by nobody yet. */
+__attribute__((unused)) static int real_socket(int type)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
 }
 
 /* Lets the loop turn until something is so. */

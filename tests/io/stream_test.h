@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <pty.h>
 #include <sys/socket.h>
 
 #include "io/stream.h"
@@ -150,11 +149,14 @@ cosy_async HARNESS void come_to_rest(void)
 HARNESS size_t stuff(cosy_stream *stream)
 {
     size_t size = 0;
-    char block[4096] = {0};
-    for (ssize_t sent; (sent = write(cosy_stream_fd(stream), block, sizeof block)) > 0;)
-        size += (size_t)sent;
-    for (ssize_t sent; (sent = write(cosy_stream_fd(stream), block, 1)) > 0;)
-        size += (size_t)sent;
+    static char block[4096];
+    for (size_t piece = sizeof block; piece >= 1; piece /= 4096) {
+        struct iovec part = {.iov_base = block, .iov_len = piece};
+        for (int sent; (sent = stream->kind->send(stream, &part, 1)) > 0;)
+            size += (size_t)sent;
+        stream->port.may |= 1u << COSY_PORT_WRITE; /* less may still fit */
+    }
+    stream->port.may &= (uint8_t) ~(1u << COSY_PORT_WRITE);
     return size;
 }
 

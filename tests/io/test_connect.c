@@ -349,18 +349,7 @@ TASK_TEST(without_memory_nothing_is_left)
 /* ---- small stacks ---- */
 
 /* A sanitizer's own frames are large. */
-#if defined(__SANITIZE_ADDRESS__) || THREAD_SANITIZER
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifdef SANITIZED
-enum { SMALL = 65536 };
-#else
-enum { SMALL = 4096 };
-#endif
+enum { SMALL = UNDER_SANITIZER ? 65536 : 4096 };
 
 cosy_async static int open_one(unsigned port, const char *path)
 {

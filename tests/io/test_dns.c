@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <netdb.h>
 
+#include "sys/sim/network.h"
+
 /* ---- the C library's resolver, for names that end in ".test": none of them is asked for outside ---- */
 
 static struct gate gate; /* of "held.test" */
@@ -312,8 +314,19 @@ TASK_TEST(look_ups_that_have_not_begun_never_begin)
     return 0;
 }
 
+/* What the fake resolver has, on the simulated network. */
+static int know_in_simulation(const char *host, cosy_ns delay, int error)
+{
+    struct cosy_sim_host one = {.name = host, .address = "192.0.2.7", .lookup_delay = delay, .lookup_error = error};
+    struct cosy_sim_host other = {.name = host, .address = "2001:db8::7", .lookup_delay = delay, .lookup_error = error};
+    int result = cosy_sim_add_host(kernel(), &one);
+    return result ? result : cosy_sim_add_host(kernel(), &other);
+}
+
 cosy_async static int look_up_twice(void)
 {
+    if (!threads_answer())
+        cosy_try(know_in_simulation("many.test", COSY_MS(5), 0));
     cosy_try(look_up("many.test"));
     cosy_try(look_up("localhost"));
     char *host = NULL;
@@ -348,6 +361,60 @@ static int occurrences_in_log(const char *part)
     for (const char *at = logged; (at = strstr(at, part)); at++)
         count++;
     return count;
+}
+
+/* With threads: wherever the cancel comes, the answer or the question is somebody's. */
+TASK_TEST(limits_of_any_length_lose_nothing)
+{
+    if (!threads_answer())
+        return 0;
+    for (int i = 0; i < 100; i++) {
+        int result = cosy_wait_for(cosy_call(look_up, "many.test"), COSY_US(i * 3));
+        ck_assert_msg(result == 0 || result == -ETIMEDOUT, "%s", cosy_errname(result));
+    }
+    return 0;
+}
+
+TASK_TEST(simulated_names_take_their_time)
+{
+    cosy_address_list *list;
+    if (threads_answer())
+        return 0;
+    cosy_ns began = now();
+    ck_assert_int_eq(know_in_simulation("many.test", COSY_MS(30), 0), 0);
+    ck_assert_int_eq(cosy_getaddrinfo("many.test", "443", &list, .type = SOCK_STREAM), 0);
+    ck_assert_str_eq(text_of(list), "192.0.2.7:443/1/6 [2001:db8::7]:443/1/6");
+    ck_assert_int_eq(now() - began, COSY_MS(30));
+    cosy_address_list_free(list);
+    ck_assert_int_eq(cosy_getaddrinfo("many.test", "https", &list, .family = AF_INET6, .type = SOCK_DGRAM),
+                     http_is_known() ? 0 : -COSY_ENONAME);
+    if (list)
+        ck_assert_str_eq(text_of(list), "[2001:db8::7]:443/2/17");
+    cosy_address_list_free(list);
+    ck_assert_int_eq(cosy_wait_for(cosy_call(look_up, "many.test"), COSY_MS(29)), -ETIMEDOUT);
+    ck_assert_int_eq(cosy_getaddrinfo("many.test", "443", &list, .flags = AI_NUMERICHOST), -COSY_ENONAME);
+    return 0;
+}
+
+TASK_TEST(simulated_names_fail_as_real_ones)
+{
+    cosy_address_list *list;
+    if (threads_answer())
+        return 0;
+    ck_assert_int_eq(know_in_simulation("again.test", COSY_S(5), -ETIMEDOUT), 0);
+    ck_assert_int_eq(know_in_simulation("system.test", 0, -ENETDOWN), 0);
+    ck_assert_int_eq(cosy_getaddrinfo("none.test", "80", &list), -COSY_ENONAME);
+    ck_assert_str_eq(cosy_error_message(-COSY_ENONAME), "looking up none.test: Name or service not known");
+    ck_assert_int_eq(cosy_getaddrinfo("again.test", "80", &list), -ETIMEDOUT);
+    ck_assert_str_eq(cosy_error_message(-ETIMEDOUT), "looking up again.test: Temporary failure in name resolution");
+    ck_assert_int_eq(cosy_getaddrinfo("system.test", "80", &list), -ENETDOWN);
+    ck_assert_str_eq(cosy_error_message(-ENETDOWN), "looking up system.test: Network is down");
+    cosy_loop_set_debug(loop_now(), true);
+    ck_assert_int_eq(look_up("again.test"), -ETIMEDOUT);
+    cosy_loop_set_debug(loop_now(), false);
+    ck_assert_int_eq(occurrences_in_log("looking up again.test took 5.000 s"), 1);
+    logged[0] = 0;
+    return 0;
 }
 
 TASK_TEST(slow_look_ups_are_logged_in_debug_mode)
@@ -424,5 +491,6 @@ TESTS_MAIN("dns", numbers_give_what_the_library_gives, plain_numbers_ask_nobody,
            errors_tell_the_name_and_the_reason, the_loop_goes_on_meanwhile, a_cancelled_look_up_is_left_behind,
            look_ups_have_limits_in_time, look_ups_that_have_not_begun_never_begin,
            without_memory_look_ups_fail_and_leave_nothing, cancelled_at_any_wait_nothing_is_left,
+           limits_of_any_length_lose_nothing, simulated_names_take_their_time, simulated_names_fail_as_real_ones,
            slow_look_ups_are_logged_in_debug_mode, outside_a_task_it_is_told, addresses_have_names,
            names_of_addresses_fail_with_a_reason)

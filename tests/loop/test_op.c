@@ -576,6 +576,69 @@ START_TEST(a_closing_loop_completes_what_is_in_flight)
 }
 END_TEST
 
+/* ---- holding ---- */
+
+START_TEST(a_held_descriptor_serves_many_operations)
+{
+    cosy_loop *loop = new_loop();
+    struct probe in = {0}, out = {0};
+    int pair[2];
+    make_pair(pair);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, pair[0]), 0);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, pair[0]), 0);
+    for (int i = 0; i < 20; i++) {
+        begin(recv, &in, pair[0], in.bytes, 1, 0);
+        turn(loop);
+        if (i % 4 == 1) {
+            ck_assert(cosy_op_cancel(&in.op));
+        } else {
+            put_byte(pair[1]);
+            put_byte(pair[1]); /* one that nobody wants yet */
+        }
+        ck_assert_int_eq(result_of(loop, &in), i % 4 == 1 ? -ECANCELED : 1);
+        turn(loop);
+        if (i % 4 != 1)
+            take_byte(pair[0]);
+    }
+    fill(pair[0]);
+    begin(send, &out, pair[0], "x", 1, 0);
+    stays(loop, &out);
+    empty(pair[1]);
+    ck_assert_int_eq(result_of(loop, &out), 1);
+    begin(recv, &in, pair[0], in.bytes, 1, 0);
+    turn(loop);
+    ck_assert_int_eq(cosy_op_cancel_fd(loop, pair[0]), 1);
+    close(pair[0]);
+    empty(pair[1]);
+    char byte;
+    ck_assert_int_eq(recv(pair[1], &byte, 1, 0), 0);
+    ck_assert_int_eq(result_of(loop, &in), -ECANCELED);
+    close(pair[1]);
+    cosy_loop_free(loop);
+}
+END_TEST
+
+START_TEST(holding_alone_is_nothing_to_wait_for)
+{
+    cosy_loop *loop = new_loop();
+    int pair[2], file = open("/proc/self/exe", O_RDONLY);
+    make_pair(pair);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, pair[0]), 0);
+    ck_assert_int_eq(cosy_add_reader(loop, pair[0], count, NULL), -EEXIST);
+    ck_assert_int_eq(cosy_add_reader(loop, pair[1], count, NULL), 0);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, pair[1]), -EEXIST);
+    ck_assert_int_eq(cosy_remove_reader(loop, pair[1]), 1);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, file), -EPERM);
+    ck_assert_int_eq(cosy_op_hold_fd(loop, -1), -EBADF);
+    put_byte(pair[1]);
+    capture_log();
+    ck_assert_int_eq(cosy_loop_run_forever(loop), -EDEADLK);
+    cosy_loop_free(loop); /* ends what is held */
+    close(file);
+    close_pair(pair);
+}
+END_TEST
+
 /* ---- mistakes ---- */
 
 START_TEST(mistakes_start_nothing)
@@ -735,6 +798,7 @@ int main(void)
               before_a_descriptor_is_closed_its_operations_end);
     ADD_TESTS(suite, "lifetimes", a_completion_may_start_it_anew, a_completion_may_free_it,
               a_closing_loop_completes_what_is_in_flight);
+    ADD_TESTS(suite, "holding", a_held_descriptor_serves_many_operations, holding_alone_is_nothing_to_wait_for);
     ADD_TESTS(suite, "mistakes", mistakes_start_nothing, anothers_descriptor_is_refused,
               a_number_that_is_used_again_does_not_mix_them_up);
     ADD_TESTS(suite, "faults", without_memory_each_still_completes, with_failing_calls_each_still_completes);

@@ -4,10 +4,11 @@
 
 struct joined;
 
-/* One direction. `in_pipe` bytes have been read and not yet written. */
+/* One direction. `held` bytes have been read and not yet written: in the pipe, or in the buffer from `sent` on. */
 struct half {
     int pipe[2];
-    size_t in_pipe;
+    unsigned char *buffer; /* BENCH_COPY */
+    size_t held, sent;
     bool ended, told; /* the reading side has ended; the writing side was told so */
 };
 
@@ -25,37 +26,57 @@ struct joined {
 
 enum { PIPE_SIZE = 1 << 20 };
 
+static bool copies;
+
 static void join_close(struct joined *joined)
 {
     for (int i = 0; i < 2; i++) {
         close(joined->ends[i].watch.fd);
-        close(joined->halves[i].pipe[0]);
-        close(joined->halves[i].pipe[1]);
+        free(joined->halves[i].buffer);
+        if (!copies) {
+            close(joined->halves[i].pipe[0]);
+            close(joined->halves[i].pipe[1]);
+        }
     }
     joined->closed = true;
     epoll_free_later(joined);
 }
 
-/* False: a connection has failed. Reads only when all that was read is written: what is in the pipe stays in order. */
+static ssize_t take(struct half *half, int in)
+{
+    half->sent = 0;
+    if (copies)
+        return recv(in, half->buffer, NET_CHUNK, 0);
+    return splice(in, NULL, half->pipe[1], NULL, PIPE_SIZE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+static ssize_t give(struct half *half, int out)
+{
+    if (copies)
+        return send(out, half->buffer + half->sent, half->held, 0);
+    return splice(half->pipe[0], NULL, out, NULL, half->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+/* False: a connection has failed. Reads only when all that was read is written: what is held stays in order. */
 static bool move(struct joined *joined, int from)
 {
     struct half *half = &joined->halves[from];
-    int in = joined->ends[from].watch.fd, out = joined->ends[!from].watch.fd;
-    const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    if (!half->in_pipe && !half->ended) {
-        ssize_t count = splice(in, NULL, half->pipe[1], NULL, PIPE_SIZE, flags);
+    int out = joined->ends[!from].watch.fd;
+    if (!half->held && !half->ended) {
+        ssize_t count = take(half, joined->ends[from].watch.fd);
         if (count < 0 && errno != EAGAIN)
             return false;
         half->ended = count == 0;
-        half->in_pipe = count > 0 ? (size_t)count : 0;
+        half->held = count > 0 ? (size_t)count : 0;
     }
-    if (half->in_pipe) {
-        ssize_t count = splice(half->pipe[0], NULL, out, NULL, half->in_pipe, flags);
+    if (half->held) {
+        ssize_t count = give(half, out);
         if (count < 0 && errno != EAGAIN)
             return false;
-        half->in_pipe -= count > 0 ? (size_t)count : 0;
+        half->held -= count > 0 ? (size_t)count : 0;
+        half->sent += count > 0 ? (size_t)count : 0;
     }
-    if (half->ended && !half->in_pipe && !half->told) {
+    if (half->ended && !half->held && !half->told) {
         shutdown(out, SHUT_WR);
         half->told = true;
     }
@@ -66,7 +87,7 @@ static void join_watch(struct joined *joined)
 {
     for (int i = 0; i < 2; i++) {
         struct half *out_of = &joined->halves[i], *into = &joined->halves[!i];
-        uint32_t events = (!out_of->in_pipe && !out_of->ended ? EPOLLIN : 0u) | (into->in_pipe ? EPOLLOUT : 0u);
+        uint32_t events = (!out_of->held && !out_of->ended ? EPOLLIN : 0u) | (into->held ? EPOLLOUT : 0u);
         if (events != joined->ends[i].events)
             epoll_rewatch(&joined->ends[i].watch, events);
         joined->ends[i].events = events;
@@ -94,6 +115,16 @@ static void ready(struct watch *watch, uint32_t events)
 
 static int next_port;
 
+static void open_half(struct half *half)
+{
+    if (copies) {
+        half->buffer = bench_need(malloc(NET_CHUNK));
+        return;
+    }
+    net_check(pipe2(half->pipe, O_NONBLOCK | O_CLOEXEC), "pipe2");
+    fcntl(half->pipe[0], F_SETPIPE_SZ, PIPE_SIZE); /* what is refused stays at 64 KiB */
+}
+
 static void accepted(int fd)
 {
     struct sockaddr_in address = net_address(next_port);
@@ -105,8 +136,7 @@ static void accepted(int fd)
     int fds[2] = {fd, far};
     for (int i = 0; i < 2; i++) {
         joined->ends[i] = (struct end){{.ready = ready, .fd = fds[i]}, joined, EPOLLIN};
-        net_check(pipe2(joined->halves[i].pipe, O_NONBLOCK | O_CLOEXEC), "pipe2");
-        fcntl(joined->halves[i].pipe[0], F_SETPIPE_SZ, PIPE_SIZE); /* what is refused stays at 64 KiB */
+        open_half(&joined->halves[i]);
         epoll_watch(&joined->ends[i].watch, EPOLLIN);
     }
 }
@@ -114,5 +144,6 @@ static void accepted(int fd)
 void epoll_forward(int port)
 {
     next_port = port + 1;
+    copies = getenv("BENCH_COPY") != NULL;
     epoll_serve_port(port, false, accepted);
 }

@@ -7,6 +7,7 @@ static unsigned char *buffer_memory;
 static struct connection *starved; /* those whose receive ended because no buffer was left */
 static struct piece *free_pieces;
 static bool send_by_ring;
+static void (*after_batch)(void);
 
 struct listener {
     struct op op;
@@ -24,10 +25,20 @@ struct io_uring_sqe *uring_sqe(void)
     return sqe;
 }
 
+unsigned char *uring_buffer(int buffer)
+{
+    return buffer_memory + (size_t)buffer * URING_BUFFER_SIZE;
+}
+
+void uring_after_batch(void (*hook)(void))
+{
+    after_batch = hook;
+}
+
 void uring_give_back(int buffer)
 {
-    io_uring_buf_ring_add(buffers, buffer_memory + (size_t)buffer * URING_BUFFER_SIZE, URING_BUFFER_SIZE,
-                          (unsigned short)buffer, io_uring_buf_ring_mask(URING_BUFFERS), 0);
+    io_uring_buf_ring_add(buffers, uring_buffer(buffer), URING_BUFFER_SIZE, (unsigned short)buffer,
+                          io_uring_buf_ring_mask(URING_BUFFERS), 0);
     io_uring_buf_ring_advance(buffers, 1);
     if (starved) {
         struct connection *connection = starved;
@@ -72,7 +83,7 @@ static void received(struct op *op, int result, unsigned flags)
         return;
     }
     int buffer = (int)(flags >> IORING_CQE_BUFFER_SHIFT);
-    connection->take(connection, buffer_memory + (size_t)buffer * URING_BUFFER_SIZE, (size_t)result, buffer);
+    connection->take(connection, uring_buffer(buffer), (size_t)result, buffer);
     if (!connection->receiving)
         uring_receive(connection);
 }
@@ -229,6 +240,8 @@ _Noreturn static void run(void)
             count++;
         }
         io_uring_cq_advance(&ring, count);
+        if (after_batch)
+            after_batch();
     }
 }
 
@@ -249,8 +262,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         uring_mode *open;
-    } modes[] = {{"echo", uring_echo}, {"idle", uring_echo},     {"pipelined", uring_pipelined},
-                 {"sink", uring_sink}, {"source", uring_source}, {"accept", uring_accept}};
+    } modes[] = {{"echo", uring_echo},         {"idle", uring_echo},        {"pipelined", uring_pipelined},
+                 {"sink", uring_sink},         {"source", uring_source},    {"accept", uring_accept},
+                 {"udp_echo", uring_udp_echo}, {"udp_sink", uring_udp_sink}};
     if (argc != 4 || strcmp(argv[1], "serve") != 0)
         return fprintf(stderr, "usage: %s serve MODE PORT\n", argv[0]), 2;
     const char *send = getenv("BENCH_SEND");

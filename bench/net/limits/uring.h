@@ -42,6 +42,8 @@ struct connection {
 };
 
 struct io_uring_sqe *uring_sqe(void); /* its user data, an op, is set after its preparation: that may clear it */
+unsigned char *uring_buffer(int buffer);
+void uring_after_batch(void (*hook)(void)); /* called once the completions of a turn are through */
 void uring_serve_port(int port, void (*accepted)(int fd));
 struct connection *uring_open(int fd); /* nodelay */
 void uring_receive(struct connection *connection);
@@ -51,4 +53,4 @@ void uring_send(struct connection *connection, unsigned char *bytes, size_t coun
 void uring_maybe_close(struct connection *connection);
 
 typedef void uring_mode(int port);
-uring_mode uring_echo, uring_pipelined, uring_sink, uring_source, uring_accept;
+uring_mode uring_echo, uring_pipelined, uring_sink, uring_source, uring_accept, uring_udp_echo, uring_udp_sink;

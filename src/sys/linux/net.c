@@ -84,44 +84,40 @@ static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, in
     return COSY_SYS_CALL(readv(fd, parts, count));
 }
 
-/* Some calls raise SIGPIPE where nobody reads, and know no flag against it. Blocked for the call, the signal stays pending and is taken; one that was
- * pending before is left alone. */
-struct sigpipe_guard {
-    sigset_t before;
-    bool blocks;
+/* writev, sendfile and splice raise SIGPIPE where nobody reads, and have no flag against it. Blocked for the call, the signal stays pending and is
+ * taken; one that was pending before is left alone. */
+struct sigpipe {
+    sigset_t only, before;
+    bool blocked;
 };
 
-static struct sigpipe_guard hold_sigpipe(void)
+static void hold_sigpipe(struct sigpipe *held)
 {
-    struct sigpipe_guard guard;
-    sigset_t pipe_only, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
+    sigset_t pending;
+    sigemptyset(&held->only);
+    sigaddset(&held->only, SIGPIPE);
     sigpending(&pending);
-    guard.blocks = !sigismember(&pending, SIGPIPE);
-    if (guard.blocks)
-        pthread_sigmask(SIG_BLOCK, &pipe_only, &guard.before);
-    return guard;
+    held->blocked = !sigismember(&pending, SIGPIPE);
+    if (held->blocked)
+        pthread_sigmask(SIG_BLOCK, &held->only, &held->before);
 }
 
-static int let_sigpipe_go(const struct sigpipe_guard *guard, int result)
+static int drop_sigpipe(struct sigpipe *held, int result)
 {
-    sigset_t pipe_only;
-    if (!guard->blocks)
+    if (!held->blocked)
         return result;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
     if (result == -EPIPE)
-        sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+        sigtimedwait(&held->only, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &held->before, NULL);
     return result;
 }
 
 static int net_writev(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
 {
     (void)sys;
-    struct sigpipe_guard guard = hold_sigpipe();
-    return let_sigpipe_go(&guard, COSY_SYS_CALL(writev(fd, parts, count)));
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(writev(fd, parts, count)));
 }
 
 static int net_shutdown(struct cosy_sys *sys, int fd, int how)
@@ -157,15 +153,17 @@ static int net_setsockopt(struct cosy_sys *sys, int fd, int level, int name, con
 static int net_sendfile(struct cosy_sys *sys, int out, int file, off_t *offset, size_t size)
 {
     (void)sys;
-    struct sigpipe_guard guard = hold_sigpipe();
-    return let_sigpipe_go(&guard, COSY_SYS_CALL(sendfile(out, file, offset, cut(size))));
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(sendfile(out, file, offset, cut(size))));
 }
 
 static int net_splice(struct cosy_sys *sys, int in, int out, size_t size)
 {
     (void)sys;
-    struct sigpipe_guard guard = hold_sigpipe();
-    return let_sigpipe_go(&guard, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE)));
+    struct sigpipe held;
+    hold_sigpipe(&held);
+    return drop_sigpipe(&held, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE)));
 }
 
 static int net_set_nonblocking(struct cosy_sys *sys, int fd, bool on)

@@ -296,6 +296,7 @@ static void close_directly(struct uring *self)
         close(self->closing[--self->closing_count]);
 }
 
+/* Not by POLL_REMOVE: that refuses (EALREADY) a poll whose wake-up is on its way, and a multishot one would stay for good. */
 static int prepare_cancels(struct uring *self)
 {
     struct io_uring_sqe *sqe;
@@ -303,7 +304,6 @@ static int prepare_cancels(struct uring *self)
         int error = next_entry(self, &sqe);
         if (error)
             return error;
-        /* Not by a poll removal, which a multishot poll that is just being told of something refuses (-EALREADY). */
         io_uring_prep_cancel64(sqe, self->cancels[--self->cancel_count], 0);
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
         if (self->skip_success)

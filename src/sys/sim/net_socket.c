@@ -83,6 +83,8 @@ const struct sim_file_kind cosy_sim_socket_kind = {.poll = socket_poll, .close =
 
 static int check_kind(int family, int type, int protocol)
 {
+    if (type < 1 || type > SOCK_PACKET)
+        return -EINVAL;
     if (family == AF_UNIX) {
         if (protocol && protocol != AF_UNIX)
             return -EPROTONOSUPPORT;
