@@ -40,6 +40,7 @@
 extern "C" {
 #endif
 
+/* A connection: one object for both directions. */
 typedef struct cosy_stream cosy_stream;
 
 /* How a stream is to be; a part of the options of whatever makes one. Every default is zero. */
