@@ -51,6 +51,8 @@ need_for_test() {
     has socat || prefer socat
     has curl || prefer curl
     has g++ || has clang++ || prefer g++
+    has socat || prefer socat
+    has nc || prefer netcat-openbsd
     has clang || prefer clang
     has_header curl/curl.h || prefer libcurl4-openssl-dev
     has_header ares.h || prefer libc-ares-dev
