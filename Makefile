@@ -73,6 +73,11 @@ valgrind: build-valgrind ## the suite under valgrind's memcheck
 arm64: build-arm64 ## cross-compile for 64-bit ARM and run the examples and plain tests under qemu
 	@$(call SUITE,$(BUILD)-arm64)
 
+.PHONY: soak
+soak: ## servers and clients that treat each other badly for SECONDS (120) on each backend, then a count of what is left
+	@$(call CONFIGURE,$(BUILD)) -DCOSY_BUILD_TESTS=ON
+	@SOAK_SECONDS='$(or $(SECONDS),120)' SOAK_CLIENTS='$(or $(CLIENTS),200)' $(call COMPILE,$(BUILD)) --target soak
+
 .PHONY: check-async
 check-async: ## clang's check for awaits outside async code, over examples and sources
 	@$(call CONFIGURE,$(BUILD))

@@ -147,6 +147,43 @@ if(NOT CMAKE_CROSSCOMPILING)
     endforeach()
 endif()
 
+# Servers and clients that treat each other badly (tests/soak): `make soak SECONDS=300` for long, here for 4 seconds and
+# with fewer clients where each costs more.
+if(NOT CMAKE_CROSSCOMPILING)
+    function(cosy_soak_program target)
+        list(TRANSFORM ARGN PREPEND "${test_dir}/soak/")
+        add_executable(${target} ${ARGN})
+        set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+        target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/src")
+        target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+        target_compile_options(${target} PRIVATE ${COSY_WARNINGS})
+        target_link_libraries(${target} PRIVATE cosy_static)
+    endfunction()
+    cosy_soak_program(soak_connections soak.c serve.c load.c clients.c measure.c)
+    cosy_soak_program(soak_workers workers.c)
+    cosy_soak_program(soak_idle idle.c)
+    set(soak_clients 50)
+    if(COSY_VALGRIND)
+        set(soak_clients 4)
+    elseif(COSY_SANITIZE)
+        set(soak_clients 10)
+    endif()
+    foreach(backend uring epoll)
+        set(gate "")
+        if(backend STREQUAL "uring")
+            set(gate $<TARGET_FILE:with_uring>)
+        endif()
+        cosy_test(soak.connections.${backend} COSY_BACKEND=${backend} ${gate} ${COSY_LAUNCHER}
+            $<TARGET_FILE:soak_connections> --seconds 4 --clients ${soak_clients})
+        cosy_test(soak.workers.${backend} COSY_BACKEND=${backend} ${gate} ${COSY_LAUNCHER} $<TARGET_FILE:soak_workers>)
+        if(COSY_PLAIN_BUILD) # the tools have other ideas of memory
+            cosy_test(soak.idle.${backend} COSY_BACKEND=${backend} ${gate} $<TARGET_FILE:soak_idle>)
+        endif()
+    endforeach()
+    add_custom_target(soak COMMAND "${test_dir}/soak/soak.sh" $<TARGET_FILE:soak_connections> $<TARGET_FILE:with_uring>
+        DEPENDS soak_connections with_uring USES_TERMINAL VERBATIM)
+endif()
+
 # Tests of the tree and of what is installed: once, from the plain build; the tool also under ASan.
 if(COSY_PLAIN_BUILD)
     file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/tests/objects.txt" CONTENT "$<JOIN:$<TARGET_OBJECTS:cosy_static>,\n>\n")

@@ -52,9 +52,15 @@ static int port_wait(cosy_stream *stream, enum cosy_port_side side, struct cosy_
     return cosy_port_wait(&stream->port, side, waiter);
 }
 
+/* A connection that was lost is not connected: how it was lost is still to be told. */
 static int socket_end_output(cosy_stream *stream)
 {
-    return COSY_PORT_CALL(&stream->port, COSY_PORT_WRITE, shutdown, SHUT_WR);
+    int error = 0, result = COSY_PORT_CALL(&stream->port, COSY_PORT_WRITE, shutdown, SHUT_WR);
+    socklen_t size = sizeof error;
+    if (likely(result != -ENOTCONN))
+        return result;
+    net_of(stream)->getsockopt(stream->loop->sys, stream->port.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return error ? -error : -EPIPE;
 }
 
 /* A reset instead of an end: the peer is not to take what it got for everything. */

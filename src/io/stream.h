@@ -130,6 +130,8 @@ void cosy_stream_leave(cosy_stream *stream); /* may free it */
 
 /* Sending failed for good: what is buffered is dropped, who waits for it gets `error`. */
 void cosy_stream_lose(cosy_stream *stream, int error);
+/* Receiving gave 0: the end, or the error that has cut the connection and that a write was told. */
+int cosy_stream_end_of_input(cosy_stream *stream);
 /* Sends what is buffered as far as the kernel takes it. */
 void cosy_stream_flush_now(cosy_stream *stream);
 /* Writes gathered in this turn go out before the task waits for an answer. */

@@ -243,10 +243,10 @@ static int64_t splice_some(struct moving *moving)
             int64_t result = pour_out(moving);
             return result < 0 ? result : got;
         }
-        if (got == 0) {
-            from->eof = true;
+        if (got == 0)
+            got = cosy_stream_end_of_input(from);
+        if (got == 0)
             return 0;
-        }
         if (is_refusal((int)got))
             return REFUSED;
         if (got != -EAGAIN) {

@@ -211,6 +211,44 @@ ASYNC_TEST(abort_ends_at_once)
     return 0;
 }
 
+/* The kernel tells an error once: who writes may be the one that hears it, and who reads must not take the cut for an end. */
+static cosy_stream *reset_by_its_peer(void)
+{
+    struct linger at_once = {.l_onoff = 1};
+    int fds[2];
+    cosy_stream *stream;
+    tcp_sockets(fds);
+    ck_ok(cosy_stream_adopt(fds[0], &stream));
+    put(fds[1], "abc");
+    ck_ok(setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+    close(fds[1]);
+    return stream;
+}
+
+ASYNC_TEST(a_reset_that_a_write_has_met_is_no_end_of_the_input)
+{
+    char text[10];
+    cosy_stream *stream = reset_by_its_peer();
+    (void)cosy_write(stream, "x", 1);
+    ck_assert_int_eq(cosy_flush(stream), -ECONNRESET);
+    ck_assert_int_eq(cosy_read(stream, text, sizeof text), 3);
+    ck_assert_int_eq(cosy_read(stream, text, sizeof text), -ECONNRESET);
+    ck_assert(!cosy_at_eof(stream));
+    cosy_stream_close(stream);
+    return 0;
+}
+
+ASYNC_TEST(write_eof_tells_a_reset_by_its_name)
+{
+    char text[10];
+    cosy_stream *stream = reset_by_its_peer();
+    ck_assert_int_eq(cosy_write_eof(stream), -ECONNRESET);
+    ck_assert_int_eq(cosy_read(stream, text, sizeof text), 3);
+    ck_assert_int_eq(cosy_read(stream, text, sizeof text), -ECONNRESET);
+    cosy_stream_close(stream);
+    return 0;
+}
+
 /* What was received and not read is gone too. */
 ASYNC_TEST(abort_drops_what_is_buffered)
 {
@@ -668,9 +706,15 @@ ASYNC_TEST(idle_streams_are_small)
 }
 
 COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_for_what_the_kernel_takes,
+<<<<<<< HEAD
                close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on,
                a_close_that_is_cancelled_as_it_ends_has_sent_all, close_wakes_who_waits_at_the_stream,
                a_scope_closes_its_stream, abort_ends_at_once, abort_drops_what_is_buffered,
+=======
+               close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on, a_close_that_is_cancelled_as_it_ends_has_sent_all,
+               close_wakes_who_waits_at_the_stream, a_scope_closes_its_stream, abort_ends_at_once,
+               a_reset_that_a_write_has_met_is_no_end_of_the_input, write_eof_tells_a_reset_by_its_name, abort_drops_what_is_buffered,
+>>>>>>> soak
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
                a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,
