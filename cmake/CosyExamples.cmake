@@ -48,4 +48,10 @@ if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
         "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
     cosy_test(net.fetch.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
         "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
+    if(TARGET example_port_forwarder)
+        cosy_test(net.forwarder.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
+            "${CMAKE_SOURCE_DIR}/tests/net/test_forwarder.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_port_forwarder>)
+        cosy_test(net.forwarder.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
+            "${CMAKE_SOURCE_DIR}/tests/net/test_forwarder.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_port_forwarder>)
+    endif()
 endif()
