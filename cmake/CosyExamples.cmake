@@ -42,16 +42,25 @@ foreach(file IN LISTS misuses)
     cosy_example("${file}" misuse_${name} misuse.${name})
 endforeach()
 
-# Examples beside programs of others (tests/net).
+# Examples beside programs of others: tests/net/test_NAME.py drives one of them.
+function(cosy_net_example name example)
+    foreach(backend uring epoll)
+        set(gate "")
+        if(backend STREQUAL "uring")
+            set(gate $<TARGET_FILE:with_uring>)
+        endif()
+        cosy_test(net.${name}.${backend} COSY_BACKEND=${backend} ${gate} "${Python3_EXECUTABLE}"
+            "${CMAKE_SOURCE_DIR}/tests/net/test_${name}.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_${example}>)
+    endforeach()
+endfunction()
+
 if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
-    cosy_test(net.fetch.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
-        "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
-    cosy_test(net.fetch.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
-        "${CMAKE_SOURCE_DIR}/tests/net/test_fetch.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_fan_out_fetch>)
-    if(TARGET example_port_forwarder)
-        cosy_test(net.forwarder.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
-            "${CMAKE_SOURCE_DIR}/tests/net/test_forwarder.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_port_forwarder>)
-        cosy_test(net.forwarder.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
-            "${CMAKE_SOURCE_DIR}/tests/net/test_forwarder.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_port_forwarder>)
-    endif()
+    cosy_net_example(fetch fan_out_fetch)
+    cosy_net_example(forwarder port_forwarder)
+    cosy_net_example(lines_and_clock lines_and_clock)
+    cosy_net_example(udp_time udp_time)
+    cosy_test(net.servers.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
+    cosy_test(net.servers.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
+        "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
 endif()

@@ -56,8 +56,8 @@ cosy_async static int get(const char *text, struct page *out)
         ; /* headers */
 
     int64_t length;
-    COSY_CHUNKS(stream, chunk, length) /* async for chunk in reader */
-    out->bytes += length;
+    COSY_CHUNKS (stream, chunk, length) /* async for chunk in reader */
+        out->bytes += length;
     return (int)length;
 }
 

@@ -47,11 +47,13 @@ need_for_test() {
     has_header check.h || require check
     has python3 || require python3
     has valgrind || require valgrind
+    has nc || prefer netcat-openbsd
+    has socat || prefer socat
+    has curl || prefer curl
     has g++ || has clang++ || prefer g++
     has clang || prefer clang
     has_header curl/curl.h || prefer libcurl4-openssl-dev
     has_header ares.h || prefer libc-ares-dev
-    has curl || prefer curl
     has wrk || prefer wrk
     has nginx || [ -x /usr/sbin/nginx ] || prefer nginx-light
     if [ "$(uname -m)" = x86_64 ]; then

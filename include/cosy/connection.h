@@ -31,7 +31,7 @@ struct cosy_connection_options {
     const char *service;               /* name of the port, "http", looked up instead of `port`; NULL: none */
     const char *local_host;            /* name or address to connect from; NULL: the kernel's choice */
     unsigned local_port;               /* port to connect from, one address after the other, since only one socket at a time can have it; 0: the kernel's choice */
-    cosy_ns happy_eyeballs_delay;      /* the head start of each address before the next; 0: 250 ms; negative: the next begins only when the one before has failed */
+    cosy_ns happy_eyeballs_delay;      /* the head start of each address before the next; 0: 250 ms; 1 ns: all at once; negative: the next begins only when the one before has failed */
     int interleave;                    /* how many addresses of the first family come before the first one of the other, in turn from there on; 0: 1, or the
                                           resolver's order when happy_eyeballs_delay is negative; negative: the resolver's order */
     int flags;                         /* AI_... of the look-up, see cosy_getaddrinfo */
@@ -42,7 +42,7 @@ struct cosy_connection_options {
  * Connects by TCP (asyncio.open_connection, loop.create_connection). host: a name or numeric address; NULL: this machine. *ret_stream is the caller's to close; NULL on errors.
  * TCP_NODELAY is set, unless .stream.delay. 0. When no address can be connected, each with its error stands in the message; the code is that of the first error that tells
  * more than that there is no way from here (-ENETUNREACH, -EADDRNOTAVAIL, -EAFNOSUPPORT), or simply the first: -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT (the kernel's own, after
- * minutes), -EMFILE ... Before that, errors of cosy_getaddrinfo: -COSY_ENONAME. -EINVAL: a port beyond 65535; -ENOMEM, -ECANCELED, -COSY_ENOTASK. May suspend. */
+ * minutes), -EMFILE ... Before that, errors of cosy_getaddrinfo: -COSY_ENONAME. -EINVAL: a port beyond 65535, or marks that cannot be; -ENOMEM, -ECANCELED, -COSY_ENOTASK. May suspend. */
 #define cosy_open_connection(host, port, ret_stream, ...)                                                      \
     cosy_open_connection_((host), (port), (ret_stream),                                                        \
                           &(const struct cosy_connection_options){                                             \

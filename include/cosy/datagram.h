@@ -36,6 +36,7 @@
 extern "C" {
 #endif
 
+/* An endpoint: a socket for datagrams. */
 typedef struct cosy_datagram cosy_datagram;
 
 /* How an endpoint is to be. Every default is zero. */

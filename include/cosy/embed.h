@@ -33,6 +33,7 @@ void cosy_loop_set_kernel_hooks(cosy_loop *loop, const struct cosy_kernel_hooks 
 
 /* ---- what a loop has ---- */
 
+/* What a loop may hold for the program. */
 enum cosy_loop_item_kind {
     COSY_ITEM_READER, /* of cosy_add_reader: fd, callback, arg */
     COSY_ITEM_WRITER, /* of cosy_add_writer: the same */

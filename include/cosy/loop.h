@@ -58,7 +58,12 @@ struct cosy_loop_options {
 int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options);
 
 /* Ends a loop's work: queued callbacks, timers, watchers and signal handlers are dropped uncalled. The object stays, so
- * that later use is an error and not a crash. Idempotent. -COSY_ERUNNING from inside its own run. */
+ * that later use is an error and not a crash. Idempotent. -COSY_ERUNNING from inside its own run.
+ *
+ * Tasks should have ended before: cosy_run and cosy_runner_close see to it, and by hand one cancels those that cosy_all_tasks gives and runs the loop until they
+ * are done. One that is left is reported ("Task was destroyed but it is pending") and ends cancelled without running again. Its stack is given back
+ * as it stands: no clean-up of its frames runs, and what they own is lost, be it memory, descriptors, locks or handles (cosy_scoped). asyncio reports
+ * the same, and then the garbage collector runs the frames' finally blocks, in which nothing can be awaited; C has no such moment. */
 int cosy_loop_close(cosy_loop *loop);
 
 /* Closes and frees; NULL is fine. Handles that are still held stay valid until dropped. */

@@ -20,7 +20,8 @@
  * and sent together. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
  * When the connection is lost, the next write or drain gives its error.
  *
- * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed. When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
+ * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed
+ * (debug mode tells of those that a loop leaves open). When it is used for a while without waiting (a peer that always has more), each call gives other tasks their turn after some
  * hundred KiB. Semantics: https://docs.python.org/3/library/asyncio-stream.html, with the differences told here.
  */
 #ifndef COSY_STREAM_H
@@ -40,6 +41,7 @@
 extern "C" {
 #endif
 
+/* A connection, from whatever made it to cosy_stream_close. In its loop's thread. */
 typedef struct cosy_stream cosy_stream;
 
 /* How a stream is to be; a part of the options of whatever makes one. Every default is zero. */

@@ -3,6 +3,9 @@
  *     return cosy_fail(EINVAL, "no user %d", id);      fail with a message: it stays with the task
  *     cosy_try(fetch_user(7, &user));                  pass a failure on, and note this place in its traceback
  *
+ * Frames are named (in the task tree, and where coroutines are made in debug mode) from debug information. The file of the program, and of each
+ * library that a frame lay in, stays open for that, close-on-exec, until the process ends.
+ *
  * An error crosses tasks with its message and the places that it passed: whoever awaits the failed task goes on with them. None
  * of the calls here suspends. Semantics: Python's exceptions and tracebacks; places are noted as by Zig's `try`.
  */

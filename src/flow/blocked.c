@@ -8,6 +8,7 @@
 #include <cosy/testing.h>
 #include <cosy/trace.h>
 
+#include "../sys/sim/network.h"
 #include "../task/task.h"
 
 struct cosy_idler {
@@ -138,12 +139,15 @@ static int check_advance(struct cosy_loop *loop, cosy_ns by, cosy_ns *ret_target
     return 0;
 }
 
-/* Moves to the next deadline, or the target. False when the target is reached. */
+/* Moves to the next deadline or delivery, or the target. False when the target is reached. */
 static bool hop(struct cosy_loop *loop, cosy_ns target)
 {
     cosy_ns now = loop->sys->ops->now(loop->sys), next = cosy_timers_next(loop->timers);
+    cosy_ns delivery = cosy_sim_next_delivery(loop->sys);
     if (now >= target)
         return false;
+    if (delivery < next)
+        next = delivery;
     if (next > target)
         next = target;
     if (next > now)

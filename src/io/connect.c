@@ -1,6 +1,7 @@
 /* connect.c - several sockets on their way at once, until one is connected.
  *
- * All is done by the one task that waits: an edge at a socket, or the clock, only tells it to look. So there is no moment at which a descriptor belongs to nobody.
+ * All is done by the one task that waits: an edge at a socket, or the clock, only tells it to look. So there is no
+ * moment at which a descriptor belongs to nobody.
  */
 #include "connect.h"
 
@@ -14,7 +15,8 @@
 #include "port_wait.h"
 
 /* Invariants
- *  - attempts[0 .. started) were begun; those that are under way, `running` of them, have an open port. All others have none.
+ *  - attempts[0 .. started) were begun; those that are under way, `running` of them, have an open port. All others have
+ * none.
  *  - error is 0 exactly in attempts that are under way, not begun yet, or have won.
  */
 struct attempt {
@@ -75,7 +77,8 @@ int cosy_connect_result(struct cosy_sys *sys, int fd)
     return result == -ENOTCONN ? -EINPROGRESS : result < 0 ? result : 0;
 }
 
-/* While nobody listens at a port of this machine, the kernel may choose that very port for the socket that connects to it: it is then connected with itself. */
+/* While nobody listens at a port of this machine, the kernel may choose that very port for the socket that connects to
+ * it: it is then connected with itself. */
 static bool is_its_own_peer(struct cosy_sys *sys, int fd, const struct cosy_address *remote)
 {
     struct cosy_address own = {.size = sizeof own.storage};
@@ -91,7 +94,8 @@ static int bind_to_any(struct cosy_sys *sys, int fd, const cosy_address_list *lo
         const struct cosy_address *local = &locals->items[i].address;
         if (local->any.sa_family != family)
             continue;
-        if (family != AF_UNIX && cosy_address_port(local) == 0) /* more connections than ports, where their other ends differ */
+        if (family != AF_UNIX &&
+            cosy_address_port(local) == 0) /* more connections than ports, where their other ends differ */
             sys->net->setsockopt(sys, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         result = sys->net->bind(sys, fd, &local->any, local->size);
         if (result == 0)
@@ -101,7 +105,8 @@ static int bind_to_any(struct cosy_sys *sys, int fd, const cosy_address_list *lo
 }
 
 /* A new socket that is connected or on its way: *ret_fd. 0, -EINPROGRESS, or the error, and there is none. */
-static int begin_socket(struct cosy_sys *sys, const struct cosy_connect *connect, const struct cosy_address *remote, int *ret_fd)
+static int begin_socket(struct cosy_sys *sys, const struct cosy_connect *connect, const struct cosy_address *remote,
+                        int *ret_fd)
 {
     int family = remote->any.sa_family, on = 1, result = 0;
     int fd = sys->net->socket(sys, family, SOCK_STREAM, 0);

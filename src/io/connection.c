@@ -133,8 +133,8 @@ static int finish(struct cosy_task *me, struct cosy_connect *connect, int result
                   const struct cosy_stream_options *options)
 {
     if (result >= 0)
-        result = stream_of(me->future.loop, result, &connect->remotes->items[connect->winner].address, ret_stream,
-                           options);
+        result =
+            stream_of(me->future.loop, result, &connect->remotes->items[connect->winner].address, ret_stream, options);
     cosy_connect_end(connect);
     return result;
 }
@@ -156,7 +156,9 @@ int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream, const
     if (!ret_stream)
         return -EINVAL;
     *ret_stream = NULL;
-    int result = unix_list(path, &connect.remotes);
+    int result = cosy_stream_check_options(options);
+    if (result == 0)
+        result = unix_list(path, &connect.remotes);
     if (result == 0)
         result = told(&connect, race_patiently(me, &connect), NULL, 0);
     return finish(me, &connect, result, ret_stream, options);
@@ -211,8 +213,8 @@ cosy_async static int look_up(struct cosy_connect *connect, const char *host, un
                                   .flags = options->flags);
     if (result < 0 || (!options->local_host && !options->local_port))
         return result;
-    return cosy_getaddrinfo(options->local_host, port_text(options->local_port, text), &connect->locals, .family = options->family,
-                            .type = SOCK_STREAM, .flags = AI_PASSIVE);
+    return cosy_getaddrinfo(options->local_host, port_text(options->local_port, text), &connect->locals,
+                            .family = options->family, .type = SOCK_STREAM, .flags = AI_PASSIVE);
 }
 
 /* A given local port is one socket's at a time. */
@@ -235,7 +237,8 @@ static int refuse_port(const char *host, unsigned port, unsigned local_port)
 {
     if (port > UINT16_MAX)
         return cosy_fail(EINVAL, "connecting to %.120s:%u: ports end at %d", host, port, UINT16_MAX);
-    return cosy_fail(EINVAL, "connecting to %.120s:%u from port %u: ports end at %d", host, port, local_port, UINT16_MAX);
+    return cosy_fail(EINVAL, "connecting to %.120s:%u from port %u: ports end at %d", host, port, local_port,
+                     UINT16_MAX);
 }
 
 int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
@@ -253,7 +256,9 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         .delay = head_start_of(options),
         .nodelay = !options->stream.delay,
     };
-    int result = look_up(&connect, host, port, options);
+    int result = cosy_stream_check_options(&options->stream);
+    if (result == 0)
+        result = look_up(&connect, host, port, options);
     if (result == 0) {
         put_in_order(&connect, options->interleave);
         result = cosy_connect_race(me, &connect);

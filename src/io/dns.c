@@ -1,6 +1,8 @@
-/* dns.c - names of hosts and services: the C library's resolver in a thread, the simulated network's, or neither for what is a number.
+/* dns.c - names of hosts and services: the C library's resolver in a thread, the simulated network's, or neither for
+ * what is a number.
  *
- * A question belongs to its job, which may outlive the task that asked. When the job ends, in the loop's thread, the answer is handed to the asker if that still waits.
+ * A question belongs to its job, which may outlive the task that asked. When the job ends, in the loop's thread, the
+ * answer is handed to the asker if that still waits.
  */
 #include <cosy/dns.h>
 
@@ -206,7 +208,7 @@ static void complain(void *arg)
 {
     const struct complaint *complaint = arg;
     const char *why = complaint->status && complaint->status != EAI_SYSTEM ? gai_strerror(complaint->status)
-                                                                          : cosy_strerror(complaint->code);
+                                                                           : cosy_strerror(complaint->code);
     if (complaint->service)
         cosy_fail(complaint->code, "looking up %.255s, service %.60s: %s", complaint->what, complaint->service, why);
     else
@@ -216,7 +218,8 @@ static void complain(void *arg)
 /* The code for the resolver's, with a message. `service` is named where it may be the culprit. */
 static int refuse(const char *host, const char *service, int status, int error)
 {
-    struct complaint complaint = {.what = host ? host : "this machine", .status = status, .code = code_of(status, error)};
+    struct complaint complaint = {
+        .what = host ? host : "this machine", .status = status, .code = code_of(status, error)};
     bool is_name = service && service[strspn(service, "0123456789")];
     complaint.service = is_name || !host ? service : NULL;
     if (complaint.code != -ENOMEM)
@@ -244,9 +247,8 @@ static void tell_when_slow(const struct cosy_loop *loop, const char *what, cosy_
 
 /* ---- numbers, and the simulated network ---- */
 
-static const struct cosy_address_info kinds[] = {{.type = SOCK_STREAM, .protocol = IPPROTO_TCP},
-                                                 {.type = SOCK_DGRAM, .protocol = IPPROTO_UDP},
-                                                 {.type = SOCK_RAW}};
+static const struct cosy_address_info kinds[] = {
+    {.type = SOCK_STREAM, .protocol = IPPROTO_TCP}, {.type = SOCK_DGRAM, .protocol = IPPROTO_UDP}, {.type = SOCK_RAW}};
 
 static bool is_wanted(const struct cosy_getaddrinfo_options *options, const struct cosy_address_info *kind)
 {
@@ -289,7 +291,8 @@ static bool is_odd_zone(const struct cosy_address *address, const char *host)
 {
     const char *zone = strchr(host, '%');
     const struct in6_addr *ip6 = &address->ip6.sin6_addr;
-    return zone && zone[1 + strspn(zone + 1, "0123456789")] && !IN6_IS_ADDR_LINKLOCAL(ip6) && !IN6_IS_ADDR_MC_LINKLOCAL(ip6);
+    return zone && zone[1 + strspn(zone + 1, "0123456789")] && !IN6_IS_ADDR_LINKLOCAL(ip6) &&
+           !IN6_IS_ADDR_MC_LINKLOCAL(ip6);
 }
 
 /* True: *ret_result is that of the look-up, without asking anybody. Whatever is unusual is the resolver's. */
@@ -314,7 +317,9 @@ __attribute__((noinline)) static bool is_numeric(const char *host, const char *s
 /* The resolver's word on a service alone. */
 static int service_port(const char *service, const struct cosy_getaddrinfo_options *options, int *ret_status)
 {
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = options->type, .ai_protocol = options->protocol,
+    struct addrinfo hints = {.ai_family = AF_INET,
+                             .ai_socktype = options->type,
+                             .ai_protocol = options->protocol,
                              .ai_flags = AI_NUMERICHOST | (options->flags & AI_NUMERICSERV)};
     struct addrinfo *infos = NULL;
     *ret_status = getaddrinfo("127.0.0.1", service, &hints, &infos);

@@ -6,6 +6,7 @@
 #include "../base/heap.h"
 #include "../flow/runner.h"
 #include "executor.h"
+#include "stream.h"
 
 #undef COSY_PLACE_
 #define COSY_PLACE_ NULL
@@ -114,6 +115,7 @@ cosy_async static int close_pools(void)
 
 static void loop_closes(struct cosy_loop *loop)
 {
+    cosy_streams_tell_unclosed(loop);
     cosy_letters_let_go(loop);
     struct pools *pools = loop->executors;
     loop->executors = NULL;

@@ -161,6 +161,9 @@ cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_ki
     cosy_stream_write_open(stream);
     if (fd >= 0)
         cosy_port_open(&stream->port, loop, fd);
+    stream->port.of_stream = fd >= 0;
+    if (unlikely(loop->debug) && cosy_task_here())
+        stream->maker = cosy_task_here()->site;
     return stream;
 }
 
@@ -234,17 +237,19 @@ int cosy_stream_pair_(cosy_stream *ret_streams[2], const struct cosy_stream_opti
         error = loop->sys->net->socketpair(loop->sys, AF_UNIX, SOCK_STREAM, 0, fds);
     if (error < 0)
         return error;
-    for (int i = 0; i < 2; i++) {
-        ret_streams[i] = cosy_stream_new(loop, &cosy_socket_stream, fds[i], NULL, options);
-        if (!ret_streams[i]) {
-            if (i == 1)
-                cosy_stream_close(ret_streams[0]);
-            for (int j = i; j < 2; j++)
-                loop->sys->ops->close_fd(loop->sys, fds[j], 0);
-            return -ENOMEM;
-        }
+    cosy_stream *one = cosy_stream_new(loop, &cosy_socket_stream, fds[0], NULL, options);
+    cosy_stream *other = one ? cosy_stream_new(loop, &cosy_socket_stream, fds[1], NULL, options) : NULL;
+    if (other) {
+        ret_streams[0] = one;
+        ret_streams[1] = other;
+        return 0;
     }
-    return 0;
+    if (one)
+        cosy_stream_close(one);
+    else
+        loop->sys->ops->close_fd(loop->sys, fds[0], 0);
+    loop->sys->ops->close_fd(loop->sys, fds[1], 0);
+    return -ENOMEM;
 }
 
 /* ---- the end ---- */

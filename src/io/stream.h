@@ -69,6 +69,7 @@ struct cosy_stream {
     uint64_t wrote; /* the turn of the latest write that went straight to the kernel, plus one */
     cosy_ns grace;
     struct cosy_connection *connection; /* a server's, which is told when it is closed; or NULL */
+    const struct cosy_site_ *maker;     /* debug mode: the call of the task that opened it, or NULL */
     char *peer_path;                  /* Unix: where it is connected to */
     uint8_t peer_size;                /* of `peer`: the other end as an IP address; 0: none known */
     char peer[28];
@@ -99,6 +100,9 @@ cosy_async int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me);
 void cosy_stream_end_raw(cosy_stream *stream);
 /* Inside the two: puts data into the buffer, which end_raw sends. 0, -ENOMEM. */
 int cosy_stream_append(cosy_stream *stream, const void *data, size_t size);
+
+/* A loop closes: in debug mode, those that are still open are told of. */
+void cosy_streams_tell_unclosed(const struct cosy_loop *loop);
 
 /* ---- between stream*.c ---- */
 

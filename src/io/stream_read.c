@@ -208,6 +208,16 @@ static int64_t lend_nothing(char **ret_data)
 
 /* ---- receiving ---- */
 
+<<<<<<< HEAD
+/* For good. When it is the connection that is lost, writers get the same error: asked once more, the kernel would only say that the pipe is broken. */
+static cosy_cold void receive_failed(cosy_stream *stream, int error)
+{
+    static const int lost[] = {-ECONNRESET, -ECONNABORTED, -ETIMEDOUT, -EPIPE, -EHOSTUNREACH, -ENETUNREACH, -ENETDOWN, -ENETRESET};
+    stream->read_error = error;
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+        if (error == lost[i])
+            cosy_stream_lose(stream, error);
+=======
 /* Whether an end of the input is none: the connection was cut, and the kernel has told that to a write. -EPIPE is not among these: it follows an end that
  * the peer has sent. */
 static bool is_cut(int error)
@@ -221,6 +231,7 @@ int cosy_stream_end_of_input(cosy_stream *stream)
         return stream->read_error = stream->error;
     stream->eof = true;
     return 0;
+>>>>>>> soak
 }
 
 /* What a receive means. True: `*result` is the answer. False: wait. */
@@ -232,8 +243,8 @@ static bool settle(cosy_stream *stream, int64_t *result)
         *result = cosy_stream_end_of_input(stream);
     else if (*result == -EAGAIN)
         return false;
-    else
-        stream->read_error = (int)*result;
+    else if (*result != -ENOMEM && *result != -ENOBUFS)
+        receive_failed(stream, (int)*result);
     return true;
 }
 

@@ -410,16 +410,14 @@ static __attribute__((noinline)) int send_patiently(cosy_stream *stream, struct 
 }
 
 /* What cannot be sent at once. */
-static int write_rest(cosy_stream *stream, struct cosy_task *me, struct cursor *cursor, bool some_sent, bool gather)
+static int write_rest(cosy_stream *stream, struct cosy_task *me, struct cursor *cursor, bool gather)
 {
-    if (cursor->left > COPY_MOST && pending(stream) == 0)
+    bool patiently = cursor->left > COPY_MOST && pending(stream) == 0;
+    int error = patiently ? 0 : append(stream, cursor);
+    if (patiently || (error && pending(stream) == 0)) /* which needs no memory */
         return send_patiently(stream, me, cursor);
-    int error = append(stream, cursor);
-    if (error < 0) {
-        if (some_sent)
-            cosy_stream_lose(stream, error); /* the peer has the beginning of something that never ends */
+    if (error)
         return error;
-    }
     see_to_sending(stream, gather);
     if (stream->error)
         return stream->error;
@@ -430,7 +428,6 @@ static int write_all(cosy_stream *stream, struct cosy_task *me, struct cursor *c
 {
     uint64_t now = cosy_loop_turns(stream->loop) + 1;
     bool gather = stream->wrote == now;
-    size_t before = cursor->left;
     if (pending(stream) == 0 && !gather) {
         stream->wrote = now;
         int sent = send_some(stream, cursor);
@@ -439,7 +436,7 @@ static int write_all(cosy_stream *stream, struct cosy_task *me, struct cursor *c
         if (cursor->left == 0)
             return 0;
     }
-    return write_rest(stream, me, cursor, cursor->left < before, gather);
+    return write_rest(stream, me, cursor, gather);
 }
 
 /* May it write? Waits for whoever sends past the buffer, and its turn when it has written much. */

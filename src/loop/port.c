@@ -79,8 +79,11 @@ int cosy_port_register(struct cosy_port *port, enum cosy_port_side side)
         return 0;
     struct cosy_sys *sys = port->loop->sys;
     unsigned events = COSY_SYS_EDGE | EVENT_OF[side];
-    int result = port->watch ? sys->ops->rewatch(sys, port->watch, events)
+    int result;
+    do
+        result = port->watch ? sys->ops->rewatch(sys, port->watch, events)
                              : sys->ops->watch(sys, port->fd, events, port, &port->watch);
+    while (unlikely(result == -EINTR));
     if (result == 0)
         port->asked |= (uint8_t)(1u << side);
     return result;

@@ -31,6 +31,7 @@ struct cosy_port {
     int fd;                 /* -1: closed or released */
     uint8_t asked, may;     /* bits 1 << side */
     bool read_end;          /* the peer will send no more: a short read does not mean that nothing is left */
+    bool of_stream;         /* lies in a stream */
     struct cosy_link waiting[2];
 };
 

@@ -88,7 +88,7 @@ __attribute__((unused)) static unsigned dead_port(const char *host)
 }
 
 /* What an accepted connection says, read to its end by a stream of this side. */
-__attribute__((unused)) static void says_hello(int listener, cosy_stream *stream)
+cosy_async __attribute__((unused)) static void says_hello(int listener, cosy_stream *stream)
 {
     cosy_stream *other;
     char text[6] = "";

@@ -1,5 +1,5 @@
-/* stream_test.h - what the tests of streams share: connected streams of every kind, bytes that tell their place, and a kind that tears what it
- * carries. */
+/* stream_test.h - what the tests of streams share: connected streams of every kind, bytes that tell their place, and a
+ * kind that tears what it carries. */
 #ifndef COSY_TESTS_STREAM_TEST_H
 #define COSY_TESTS_STREAM_TEST_H
 

@@ -363,10 +363,12 @@ cosy_async static int begin_and_leave(void)
 {
     dig(&forgotten_hole, "127.0.0.2");
     forgotten = cosy_create_task(wait_for_ever);
-    cosy_try(cosy_sleep(COSY_MS(5)));
-    FILE *out = fmemopen(tree, sizeof tree, "w");
-    cosy_print_tasks(out);
-    fclose(out);
+    while (!strstr(tree, "(address 2 of 2)")) {
+        cosy_try(cosy_sleep(COSY_MS(1)));
+        FILE *out = fmemopen(tree, sizeof tree, "w");
+        cosy_print_tasks(out);
+        fclose(out);
+    }
     fill_in(&forgotten_hole);
     return 0;
 }
@@ -379,7 +381,6 @@ START_TEST(a_race_that_its_loop_forgets_closes_its_sockets)
     ck_assert_int_eq(cosy_loop_new(&loop), 0);
     ck_assert_int_eq(cosy_run_until_complete(loop, cosy_call(begin_and_leave)), 0);
     ck_assert_ptr_nonnull(strstr(tree, "connects to 127.0.0.2:"));
-    ck_assert_ptr_nonnull(strstr(tree, "(address 2 of 2)"));
     cosy_loop_free(loop);
     logs("was destroyed");
     cosy_task_drop(forgotten);

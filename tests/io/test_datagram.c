@@ -184,6 +184,27 @@ TASK_TEST(nobody_listens_there_is_a_result_and_no_end)
     return 0;
 }
 
+/* An unconnected endpoint is not told which of its datagrams reached nobody, and goes on with the others. */
+TASK_TEST(an_unconnected_endpoint_goes_on_after_sending_to_nobody)
+{
+    cosy_datagram *nobody = bound("127.0.0.1");
+    cosy_scoped(cosy_datagram) server = bound("127.0.0.1");
+    cosy_scoped(cosy_datagram) client = bound("127.0.0.1");
+    struct cosy_address dead, alive, from;
+    char data[16];
+    cosy_datagram_sockname(nobody, &dead);
+    cosy_datagram_sockname(server, &alive);
+    cosy_datagram_close(nobody);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(cosy_datagram_sendto(client, "lost", 4, &dead), 0);
+    ck_assert_int_eq(cosy_datagram_sendto(client, "hello", 5, &alive), 0);
+    ck_assert_int_eq(cosy_datagram_recv(server, data, sizeof data, &from), 5);
+    ck_assert_int_eq(cosy_datagram_sendto(server, data, 5, &from), 0);
+    ck_assert_int_eq(cosy_datagram_recv(client, data, sizeof data, &from), 5);
+    ck_assert(cosy_address_equal(&from, &alive));
+    return 0;
+}
+
 cosy_async static int receive_refusal(cosy_datagram *endpoint)
 {
     char data[4];
@@ -657,12 +678,13 @@ TESTS_MAIN("datagram", datagrams_keep_their_boundaries, empty_datagrams_are_sent
            a_cut_datagram_is_told_and_the_next_one_is_whole, a_large_datagram_passes_whole_and_a_larger_one_is_refused,
            ip6_works_as_ip4, nonsense_is_refused_with_words, an_address_in_use_is_named,
            ports_are_shared_by_those_who_want_to, broadcasts_need_leave, without_a_peer_there_must_be_an_address,
-           nobody_listens_there_is_a_result_and_no_end, a_waiting_receiver_hears_that_nobody_listens,
-           receivers_are_served_in_their_order, whoever_comes_again_waits_his_turn,
-           a_cancel_behind_the_wake_loses_no_datagram, trying_does_not_wait, a_sender_waits_until_the_peer_takes_some,
-           several_senders_are_served_and_nothing_is_lost, closing_wakes_who_waits, closing_behind_the_wake_is_heard,
-           aborted_means_aborted_for_everybody, a_socket_of_the_program_is_adopted_and_given_back,
-           what_is_no_datagram_socket_is_not_adopted, unix_sockets_have_names_and_clean_up,
-           a_stale_unix_name_is_taken_over_and_a_strangers_file_is_not, abstract_names_leave_no_files,
-           an_unconnected_unix_sender_waits_for_a_full_receiver, a_task_that_never_waits_lets_others_run,
-           outside_tasks_nothing_waits, an_endpoint_may_outlive_its_loop, a_receiver_can_be_limited_in_time)
+           nobody_listens_there_is_a_result_and_no_end, an_unconnected_endpoint_goes_on_after_sending_to_nobody,
+           a_waiting_receiver_hears_that_nobody_listens, receivers_are_served_in_their_order,
+           whoever_comes_again_waits_his_turn, a_cancel_behind_the_wake_loses_no_datagram, trying_does_not_wait,
+           a_sender_waits_until_the_peer_takes_some, several_senders_are_served_and_nothing_is_lost,
+           closing_wakes_who_waits, closing_behind_the_wake_is_heard, aborted_means_aborted_for_everybody,
+           a_socket_of_the_program_is_adopted_and_given_back, what_is_no_datagram_socket_is_not_adopted,
+           unix_sockets_have_names_and_clean_up, a_stale_unix_name_is_taken_over_and_a_strangers_file_is_not,
+           abstract_names_leave_no_files, an_unconnected_unix_sender_waits_for_a_full_receiver,
+           a_task_that_never_waits_lets_others_run, outside_tasks_nothing_waits, an_endpoint_may_outlive_its_loop,
+           a_receiver_can_be_limited_in_time)

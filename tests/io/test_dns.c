@@ -428,7 +428,7 @@ TASK_TEST(slow_look_ups_are_logged_in_debug_mode)
     cosy_loop_set_slow_callback_duration(loop_now(), COSY_S(1000));
     ck_assert_int_eq(look_up("slow.test"), 0);
     cosy_loop_set_debug(loop_now(), false);
-    ck_assert_int_eq(occurrences_in_log("looking up slow.test took 0.0"), 1);
+    ck_assert_int_eq(occurrences_in_log("looking up slow.test took "), 1);
     logged[0] = 0;
     return 0;
 }

@@ -421,7 +421,7 @@ TASK_TEST(why_a_server_could_not_start_is_told_with_its_address)
     cosy_server_free(server);
     ck_assert_int_eq(cosy_start_server(&server, echo, &books, "203.0.113.7", 0), -EADDRNOTAVAIL);
     ck_assert_ptr_nonnull(strstr(cosy_error_message(-EADDRNOTAVAIL), "203.0.113.7:0"));
-    if (!simulated()) {
+    if (simulated()) { /* no real resolver is asked */
         ck_assert_int_eq(cosy_start_server(&server, echo, &books, "no.such.host.invalid", 0), -COSY_ENONAME);
         ck_assert_ptr_nonnull(strstr(cosy_error_message(-COSY_ENONAME), "no.such.host.invalid"));
     }

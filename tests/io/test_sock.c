@@ -453,6 +453,28 @@ TASK_TEST(a_streams_descriptor_is_refused)
     return 0;
 }
 
+/* loop.create_connection(sock=) */
+TASK_TEST(a_connected_socket_becomes_a_stream_and_a_socket_again)
+{
+    struct cosy_address address;
+    char *text, byte;
+    cosy_stream *stream;
+    int listening = listener(&address), fd = socket_of(AF_INET, SOCK_STREAM);
+    cosy_scoped(cosy_task) server = cosy_create_task(serve_once, listening);
+    cosy_try(cosy_sock_connect(fd, &address));
+    cosy_try(cosy_stream_adopt(fd, &stream));
+    ck_assert_int_eq(cosy_sock_recv(fd, &byte, 1), -EEXIST); /* though the stream has not waited yet */
+    cosy_try(cosy_write(stream, "GET / HTTP/1.0\r\n\r\n", 18));
+    ck_assert_int_eq(cosy_readline(stream, &text), 17);
+    ck_assert_str_eq(text, "HTTP/1.0 200 OK\r\n");
+    ck_assert_int_eq(cosy_await(server), 0);
+    ck_assert_int_eq(cosy_stream_detach(stream, NULL, NULL), fd);
+    ck_assert_int_eq(cosy_sock_recv(fd, &byte, 1), 0); /* the stream had read all there was */
+    close(fd);
+    close(listening);
+    return 0;
+}
+
 TASK_TEST(a_watched_descriptor_cannot_be_waited_for)
 {
     int pair[2];
@@ -731,7 +753,8 @@ TESTS_MAIN("sock", a_client_connects_sends_and_receives, a_client_of_a_unix_sock
            packets_come_with_their_senders_address, a_packet_waits_for_room,
            a_packet_to_nobody_does_not_stop_the_receiving, a_message_carries_a_descriptor_that_is_closed_on_exec,
            receivers_are_served_in_the_order_in_which_they_came, nobody_takes_what_another_was_told_of,
-           what_two_send_is_not_mixed, a_streams_descriptor_is_refused, a_watched_descriptor_cannot_be_waited_for,
+           what_two_send_is_not_mixed, a_streams_descriptor_is_refused,
+           a_connected_socket_becomes_a_stream_and_a_socket_again, a_watched_descriptor_cannot_be_waited_for,
            calls_that_block_do_not_when_the_descriptor_does, after_a_call_nothing_holds_the_descriptor,
            after_a_cancel_nothing_holds_the_descriptor, who_waits_is_told_that_the_descriptor_will_be_closed,
            one_that_was_woken_is_told_too, a_number_that_was_closed_and_given_again_is_another_descriptor,

@@ -73,7 +73,7 @@ ASYNC_TEST(read_waits_for_a_first_byte_and_holds_no_buffer)
     for (enum conduit conduit = 0; conduit < CONDUITS; conduit++) {
         cosy_stream *ends[2];
         connect_streams(conduit, ends);
-        cosy_task *reader = cosy_create_task(read_and_note, ends[1]);
+        cosy_scoped(cosy_task) reader = cosy_create_task(read_and_note, ends[1]);
         come_to_rest();
         ck_assert(!cosy_task_done(reader));
         ck_assert_ptr_null(ends[1]->in);
@@ -90,7 +90,7 @@ ASYNC_TEST(a_second_reader_is_refused)
     cosy_stream *ends[2];
     char text[10], *data;
     connect_streams(UNIX_SOCKETS, ends);
-    cosy_task *reader = cosy_create_task(read_and_note, ends[1]);
+    cosy_scoped(cosy_task) reader = cosy_create_task(read_and_note, ends[1]);
     come_to_rest();
     ck_assert_int_eq(cosy_read(ends[1], text, 10), -EBUSY);
     ck_assert_int_eq(cosy_readexactly(ends[1], text, 10), -EBUSY);
@@ -159,7 +159,7 @@ ASYNC_TEST(readexactly_waits_for_all)
     connect_streams(UNIX_SOCKETS, ends);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char *data = numbered(sizes[i]), *got = malloc(sizes[i]);
-        cosy_task *writer = cosy_create_task(cosy_write, ends[0], (const void *)data, sizes[i]);
+        cosy_scoped(cosy_task) writer = cosy_create_task(cosy_write, ends[0], (const void *)data, sizes[i]);
         ck_assert_int_eq(cosy_readexactly(ends[1], got, sizes[i]), (int64_t)sizes[i]);
         check_numbered(got, 0, sizes[i]);
         ck_ok(cosy_await(writer));
@@ -216,7 +216,7 @@ ASYNC_TEST(a_line_may_come_in_pieces)
     int peer;
     cosy_stream *stream = stream_to(&peer);
     char *line;
-    cosy_task *task = cosy_create_task(cosy_readline, stream, &line);
+    cosy_scoped(cosy_task) task = cosy_create_task(cosy_readline, stream, &line);
     for (const char *c = "piece by piece\nand"; *c; c++) {
         ck_assert_int_eq(write(peer, c, 1), 1);
         if (*c != 'a' && *c != 'n')
@@ -296,7 +296,7 @@ ASYNC_TEST(lines_lie_across_buffers)
             char *data = malloc(lengths[i]), *line;
             memset(data, 'a' + (int)i, lengths[i]);
             data[lengths[i] - 1] = '\n';
-            cosy_task *writer = cosy_create_task(cosy_write, ends[0], (const void *)data, lengths[i]);
+            cosy_scoped(cosy_task) writer = cosy_create_task(cosy_write, ends[0], (const void *)data, lengths[i]);
             ck_assert_int_eq(cosy_readline(ends[1], &line), (int64_t)lengths[i]);
             ck_assert_mem_eq(line, data, lengths[i]);
             ck_assert_int_eq(line[lengths[i]], 0);
@@ -312,18 +312,18 @@ ASYNC_TEST(loops_over_lines_and_chunks_tell_how_they_ended)
 {
     cosy_stream *stream = stream_with("a\nb\nrest");
     int64_t length;
-    COSY_LINES(stream, line, length)
-    note("%.*s", (int)length - (line[length - 1] == '\n'), line);
+    COSY_LINES (stream, line, length)
+        note("%.*s", (int)length - (line[length - 1] == '\n'), line);
     ck_assert_noted("a b rest");
     ck_assert_int_eq(length, 0);
     ck_ok(cosy_stream_close(stream));
     stream = stream_with("all of it");
-    COSY_CHUNKS(stream, chunk, length)
-    note("%s", chunk);
+    COSY_CHUNKS (stream, chunk, length)
+        note("%s", chunk);
     ck_assert_noted("all of it");
     cosy_stream_abort(stream);
-    COSY_LINES(stream, line, length)
-    ck_abort_msg("a line: %s", line);
+    COSY_LINES (stream, line, length)
+        ck_abort_msg("a line: %s", line);
     ck_assert_int_eq(length, -ECONNABORTED);
     return cosy_stream_close(stream);
 }
@@ -442,7 +442,7 @@ ASYNC_TEST(a_separator_in_pieces_is_within_the_limit)
     char *data;
     ck_ok(cosy_stream_pair(ends, .limit = 3));
     const char *const separators[] = {"\r\n\r\n", "!"};
-    cosy_task *task = cosy_create_task(cosy_readuntil_, ends[1], &data, separators, (size_t)2);
+    cosy_scoped(cosy_task) task = cosy_create_task(cosy_readuntil_, ends[1], &data, separators, (size_t)2);
     for (const char *c = "abc\r\n\r\n"; *c; c++) {
         ck_ok(cosy_write(ends[0], c, 1));
         come_to_rest();
@@ -491,7 +491,7 @@ ASYNC_TEST(peek_waits_for_as_much_as_is_asked)
     cosy_stream *ends[2];
     char *data;
     ck_ok(cosy_stream_pair(ends, .limit = 100));
-    cosy_task *task = cosy_create_task(cosy_peek, ends[1], &data, (size_t)6);
+    cosy_scoped(cosy_task) task = cosy_create_task(cosy_peek, ends[1], &data, (size_t)6);
     ck_ok(cosy_write(ends[0], "abc", 3));
     come_to_rest();
     ck_assert(!cosy_task_done(task));
@@ -515,10 +515,10 @@ ASYNC_TEST(read_all_gives_everything)
             cosy_stream *ends[2];
             char *data = numbered(sizes[i]), *got, first;
             connect_streams(conduit, ends);
-            cosy_task *writer = cosy_create_task(cosy_write, ends[0], (const void *)data, sizes[i]);
+            cosy_scoped(cosy_task) writer = cosy_create_task(cosy_write, ends[0], (const void *)data, sizes[i]);
             if (sizes[i])
                 ck_assert_int_eq(cosy_read(ends[1], &first, 1), 1); /* something is buffered then */
-            cosy_task *reader = cosy_create_task(cosy_read_all, ends[1], &got, (size_t)0);
+            cosy_scoped(cosy_task) reader = cosy_create_task(cosy_read_all, ends[1], &got, (size_t)0);
             ck_ok(cosy_await(writer));
             ck_ok(cosy_stream_close(ends[0]));
             ck_ok(cosy_await(reader) < 0);
@@ -554,7 +554,7 @@ ASYNC_TEST(reading_goes_on_in_large_pieces_after_a_cancel)
     char *chunk, *data = numbered(60000), text[10];
     ck_ok(cosy_stream_pair(ends, .high_water = 1000000));
     ck_ok(cosy_write(ends[0], data, 3));
-    cosy_task *task = cosy_create_task(cosy_readexactly, ends[1], (void *)text, (size_t)10);
+    cosy_scoped(cosy_task) task = cosy_create_task(cosy_readexactly, ends[1], (void *)text, (size_t)10);
     come_to_rest();
     cosy_task_cancel(task);
     ck_assert_int_eq(cosy_await(task), -ECANCELED);
@@ -607,7 +607,7 @@ ASYNC_TEST(others_have_their_turn_while_much_is_read)
     connect_streams(UNIX_SOCKETS, ends);
     ends[1]->kind = &endless;
     ticks = 0;
-    cosy_task *ticker = cosy_create_task(tick);
+    cosy_scoped(cosy_task) ticker = cosy_create_task(tick);
     for (int i = 0; i < 1000; i++)
         ck_assert_int_gt(cosy_read_chunk(ends[1], &chunk), 0);
     ck_assert_int_ge(ticks, 4);
@@ -640,7 +640,7 @@ ASYNC_TEST(others_have_their_turn_within_readexactly)
     connect_streams(UNIX_SOCKETS, ends);
     ends[1]->kind = &endless;
     ticks = 0;
-    cosy_task *ticker = cosy_create_task(tick);
+    cosy_scoped(cosy_task) ticker = cosy_create_task(tick);
     ck_assert_int_eq(cosy_readexactly(ends[1], data, 8 << 20), 8 << 20);
     ck_assert_int_ge(ticks, 4);
     cosy_task_cancel(ticker);
@@ -670,13 +670,15 @@ ASYNC_TEST(reading_no_stream_is_refused)
 }
 
 COSY_TEST_MAIN("stream_read", read_gives_what_is_there, a_large_read_needs_no_buffer,
-               read_waits_for_a_first_byte_and_holds_no_buffer, a_second_reader_is_refused, the_end_is_told_again_and_again,
-               at_eof_is_true_when_all_is_read, readexactly_waits_for_all, readexactly_tells_how_much_came, chunks_are_what_came,
-               lines_come_one_by_one, a_line_may_come_in_pieces, the_byte_under_the_nul_is_kept, what_is_lent_may_be_changed,
-               what_is_lent_outlives_an_abort, lines_lie_across_buffers, loops_over_lines_and_chunks_tell_how_they_ended,
+               read_waits_for_a_first_byte_and_holds_no_buffer, a_second_reader_is_refused,
+               the_end_is_told_again_and_again, at_eof_is_true_when_all_is_read, readexactly_waits_for_all,
+               readexactly_tells_how_much_came, chunks_are_what_came, lines_come_one_by_one, a_line_may_come_in_pieces,
+               the_byte_under_the_nul_is_kept, what_is_lent_may_be_changed, what_is_lent_outlives_an_abort,
+               lines_lie_across_buffers, loops_over_lines_and_chunks_tell_how_they_ended,
                a_line_that_is_too_long_is_dropped, readuntil_stops_behind_the_separator,
                of_several_separators_the_first_complete_one_counts, separators_are_checked, separators_may_contain_nul,
                beyond_the_limit_nothing_is_used_up, a_separator_in_pieces_is_within_the_limit,
-               the_shorter_of_two_separators_counts_for_the_limit, peek_uses_nothing_up, peek_waits_for_as_much_as_is_asked,
-               read_all_gives_everything, read_all_gives_back_what_is_too_much, reading_goes_on_in_large_pieces_after_a_cancel,
-               others_have_their_turn_while_much_is_read, others_have_their_turn_within_readexactly, reading_no_stream_is_refused)
+               the_shorter_of_two_separators_counts_for_the_limit, peek_uses_nothing_up,
+               peek_waits_for_as_much_as_is_asked, read_all_gives_everything, read_all_gives_back_what_is_too_much,
+               reading_goes_on_in_large_pieces_after_a_cancel, others_have_their_turn_while_much_is_read,
+               others_have_their_turn_within_readexactly, reading_no_stream_is_refused)

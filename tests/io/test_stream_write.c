@@ -43,7 +43,7 @@ ASYNC_TEST(a_long_write_waits_and_returns_0)
         cosy_stream *ends[2];
         connect_streams(conduit, ends);
         struct drain_pipe pipe = {.stream = ends[1], .numbered = true};
-        cosy_task *reader = cosy_create_task(take_everything, &pipe);
+        cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
         char *data = numbered(LONG);
         ck_ok(cosy_write(ends[0], data, LONG));
         free(data);
@@ -66,12 +66,12 @@ ASYNC_TEST(a_long_write_is_not_copied)
     cosy_stream *ends[2];
     connect_streams(UNIX_SOCKETS, ends);
     char *data = numbered(LONG);
-    cosy_task *writer = cosy_create_task(write_numbered, ends[0], (const char *)data, (size_t)LONG);
+    cosy_scoped(cosy_task) writer = cosy_create_task(write_numbered, ends[0], (const char *)data, (size_t)LONG);
     come_to_rest();
     ck_assert(!cosy_task_done(writer));
     ck_assert_ptr_null(ends[0]->out);
     struct drain_pipe pipe = {.stream = ends[1], .numbered = true};
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_await(writer));
     ck_ok(cosy_stream_close(ends[0]));
     ck_ok(cosy_await(reader));
@@ -123,7 +123,8 @@ ASYNC_TEST(beyond_the_high_water_mark_a_write_waits_for_the_low_one)
     char *data = numbered(30000);
     ck_ok(cosy_write(ends[0], data, 16000));
     ck_assert_uint_eq(cosy_get_write_buffer_size(ends[0]), 16000);
-    cosy_task *writer = cosy_create_task(write_numbered, ends[0], (const char *)data + 16000, (size_t)14000);
+    cosy_scoped(cosy_task) writer =
+        cosy_create_task(write_numbered, ends[0], (const char *)data + 16000, (size_t)14000);
     come_to_rest();
     ck_assert(!cosy_task_done(writer));
     ck_assert_uint_eq(cosy_get_write_buffer_size(ends[0]), 30000);
@@ -139,7 +140,7 @@ ASYNC_TEST(beyond_the_high_water_mark_a_write_waits_for_the_low_one)
     ck_ok(cosy_await(writer));
     free(data);
     struct drain_pipe pipe = {.stream = ends[1]};
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_stream_close(ends[0]));
     ck_ok(cosy_await(reader));
     return cosy_stream_close(ends[1]);
@@ -171,11 +172,11 @@ ASYNC_TEST(a_mark_of_0_waits_for_each_byte)
     ck_ok(cosy_stream_pair(ends));
     ck_ok(cosy_set_write_buffer_limits(ends[0], 0, 0));
     stuff(ends[0]);
-    cosy_task *writer = cosy_create_task(write_numbered, ends[0], (const char *)"x", (size_t)1);
+    cosy_scoped(cosy_task) writer = cosy_create_task(write_numbered, ends[0], (const char *)"x", (size_t)1);
     come_to_rest();
     ck_assert(!cosy_task_done(writer));
     struct drain_pipe pipe = {.stream = ends[1]};
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_await(writer));
     ck_assert_uint_eq(cosy_get_write_buffer_size(ends[0]), 0);
     ck_ok(cosy_stream_close(ends[0]));
@@ -278,7 +279,7 @@ ASYNC_TEST(empty_pieces_in_the_middle_are_passed_over)
     struct iovec parts[42] = {{.iov_base = data, .iov_len = LONG / 2}};
     parts[41] = (struct iovec){.iov_base = data + LONG / 2, .iov_len = LONG / 2};
     struct drain_pipe pipe = {.stream = ends[1], .numbered = true};
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_await(cosy_call(write_pieces, ends[0], (const struct iovec *)parts, 42)));
     ck_ok(cosy_stream_close(ends[0]));
     ck_ok(cosy_await(reader));
@@ -354,7 +355,7 @@ static void cancel_a_write(size_t size)
     ck_ok(cosy_stream_pair(ends, .high_water = 1000));
     size_t before = stuff(ends[0]);
     char *data = numbered(size);
-    cosy_task *writer = cosy_create_task(write_numbered, ends[0], (const char *)data, size);
+    cosy_scoped(cosy_task) writer = cosy_create_task(write_numbered, ends[0], (const char *)data, size);
     come_to_rest();
     ck_assert(!cosy_task_done(writer));
     cosy_task_cancel(writer);
@@ -383,10 +384,11 @@ ASYNC_TEST(a_cancelled_write_behind_a_long_one_is_taken)
     cosy_stream *ends[2];
     connect_streams(UNIX_SOCKETS, ends);
     char *data = numbered(LONG + 30000), *got = malloc(LONG + 30000);
-    cosy_task *first = cosy_create_task(write_numbered, ends[0], (const char *)data, (size_t)LONG);
+    cosy_scoped(cosy_task) first = cosy_create_task(write_numbered, ends[0], (const char *)data, (size_t)LONG);
     come_to_rest();
-    cosy_task *second = cosy_create_task(write_numbered, ends[0], (const char *)data + LONG, (size_t)10000);
-    cosy_task *third = cosy_create_task(write_numbered, ends[0], (const char *)data + LONG + 10000, (size_t)20000);
+    cosy_scoped(cosy_task) second = cosy_create_task(write_numbered, ends[0], (const char *)data + LONG, (size_t)10000);
+    cosy_scoped(cosy_task) third =
+        cosy_create_task(write_numbered, ends[0], (const char *)data + LONG + 10000, (size_t)20000);
     come_to_rest();
     cosy_task_cancel(second);
     ck_assert_int_eq(cosy_await(second), -ECANCELED);
@@ -428,12 +430,12 @@ ASYNC_TEST(drain_waits_for_the_low_mark_and_flush_for_all)
     ck_ok(cosy_write(ends[0], "x", 1));
     ck_ok(cosy_drain(ends[0])); /* not above the mark */
     ck_ok(cosy_set_write_buffer_limits(ends[0], 0, 0));
-    cosy_task *drainer = cosy_create_task(drain_and_note, ends[0]);
-    cosy_task *flusher = cosy_create_task(flush_and_note, ends[0]);
+    cosy_scoped(cosy_task) drainer = cosy_create_task(drain_and_note, ends[0]);
+    cosy_scoped(cosy_task) flusher = cosy_create_task(flush_and_note, ends[0]);
     come_to_rest();
     ck_assert_noted("");
     struct drain_pipe pipe = {.stream = ends[1]};
-    cosy_task *reader = cosy_create_task(take_everything, &pipe);
+    cosy_scoped(cosy_task) reader = cosy_create_task(take_everything, &pipe);
     ck_ok(cosy_await(drainer));
     ck_ok(cosy_await(flusher));
     ck_assert_noted("drained flushed");
@@ -449,7 +451,7 @@ ASYNC_TEST(a_close_ends_those_that_drain)
     ck_ok(cosy_stream_pair(ends, .close_grace = -1));
     stuff(ends[0]);
     ck_ok(cosy_write(ends[0], "x", 1));
-    cosy_task *flusher = cosy_create_task(flush_and_note, ends[0]);
+    cosy_scoped(cosy_task) flusher = cosy_create_task(flush_and_note, ends[0]);
     come_to_rest();
     ck_assert_int_eq(cosy_stream_close(ends[0]), -ETIMEDOUT);
     ck_assert_int_eq(cosy_await(flusher), -COSY_ECLOSED);
@@ -474,7 +476,7 @@ ASYNC_TEST(others_have_their_turn_while_much_is_written)
     connect_streams(UNIX_SOCKETS, ends);
     char block[1000] = {0};
     ticks = 0;
-    cosy_task *ticker = cosy_create_task(tick);
+    cosy_scoped(cosy_task) ticker = cosy_create_task(tick);
     for (int i = 0; i < 4000; i++) {
         char got[1000];
         ck_ok(cosy_write(ends[0], block, sizeof block));
@@ -511,8 +513,9 @@ ASYNC_TEST(wrong_arguments_are_refused)
 
 COSY_TEST_MAIN("stream_write", what_the_kernel_takes_is_gone, nothing_is_written_by_a_write_of_nothing,
                a_long_write_waits_and_returns_0, a_long_write_is_not_copied, what_is_buffered_goes_in_parts,
-               beyond_the_high_water_mark_a_write_waits_for_the_low_one, marks_are_checked, a_mark_of_0_waits_for_each_byte,
-               writes_of_one_turn_are_sent_together, what_was_gathered_goes_before_a_read_waits, pieces_arrive_in_order,
+               beyond_the_high_water_mark_a_write_waits_for_the_low_one, marks_are_checked,
+               a_mark_of_0_waits_for_each_byte, writes_of_one_turn_are_sent_together,
+               what_was_gathered_goes_before_a_read_waits, pieces_arrive_in_order,
                empty_pieces_in_the_middle_are_passed_over, text_is_formatted, the_bytes_of_a_call_stay_together,
                a_cancelled_write_has_taken_all_of_its_bytes, a_cancelled_write_behind_a_long_one_is_taken,
                drain_waits_for_the_low_mark_and_flush_for_all, a_close_ends_those_that_drain,

@@ -28,7 +28,7 @@ static void *play(void *arg)
 static void run_scene(void (*fn)(struct scene *scene))
 {
     begin_test();
-    int fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+    int fds = open_descriptors(), threads = entries("/proc/self/task");
     struct scene scene = {.fn = fn};
     pthread_t thread;
     gate_init(&scene.gate);
@@ -37,7 +37,7 @@ static void run_scene(void (*fn)(struct scene *scene))
     ck_assert_int_eq(cosy_loop_run_forever(scene.loop), 0);
     join_threads(&thread, 1, threads);
     cosy_loop_free(scene.loop);
-    ck_assert_int_eq(entries("/proc/self/fd"), fds);
+    ck_assert_int_eq(open_descriptors(), fds);
     ck_assert_str_eq(logged, "");
 }
 

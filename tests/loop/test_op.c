@@ -323,6 +323,21 @@ START_TEST(a_poll_tells_and_takes_nothing)
 }
 END_TEST
 
+START_TEST(a_pipes_writer_is_told_that_its_reader_is_gone)
+{
+    cosy_loop *loop = new_loop();
+    struct probe probe = {0};
+    int pipes[2];
+    ck_assert_int_eq(pipe(pipes), 0);
+    begin(poll, &probe, pipes[1], COSY_OP_READABLE);
+    stays(loop, &probe);
+    close(pipes[0]);
+    ck_assert_int_eq(result_of(loop, &probe), COSY_OP_READABLE);
+    close(pipes[1]);
+    cosy_loop_free(loop);
+}
+END_TEST
+
 /* ---- order ---- */
 
 START_TEST(operations_of_one_direction_complete_in_order)
@@ -632,7 +647,8 @@ START_TEST(holding_alone_is_nothing_to_wait_for)
     ck_assert_int_eq(cosy_op_hold_fd(loop, -1), -EBADF);
     put_byte(pair[1]);
     capture_log();
-    ck_assert_int_eq(cosy_loop_run_forever(loop), -EDEADLK);
+    if (!UNDER_TSAN) /* whose own thread might call */
+        ck_assert_int_eq(cosy_loop_run_forever(loop), -EDEADLK);
     cosy_loop_free(loop); /* ends what is held */
     close(file);
     close_pair(pair);
@@ -791,7 +807,8 @@ int main(void)
     ADD_TESTS(suite, "kinds", bytes_are_received_at_once_or_when_they_come, bytes_are_sent_as_the_peer_takes_them,
               messages_carry_several_buffers, connections_are_made_and_accepted,
               pipes_are_read_and_written_even_when_they_block, a_shutdown_follows_what_is_sent,
-              a_file_is_sent_by_the_kernel, a_poll_tells_and_takes_nothing);
+              a_file_is_sent_by_the_kernel, a_poll_tells_and_takes_nothing,
+              a_pipes_writer_is_told_that_its_reader_is_gone);
     ADD_TESTS(suite, "order", operations_of_one_direction_complete_in_order);
     ADD_TESTS(suite, "cancel", a_cancelled_operation_completes_once, what_is_done_stays_done_when_it_is_cancelled,
               a_cancelled_send_tells_what_made_it, a_cancel_reaches_an_operation_that_was_told_to_try,

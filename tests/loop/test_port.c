@@ -463,13 +463,7 @@ START_TEST(released_to_the_caller)
     peer_puts(&line, "x");
     some_turns(loop); /* nobody hears of it */
     ck_assert_int_eq(waiter.calls, 1);
-    struct cosy_port again;
-    cosy_port_open(&again, loop, fd); /* may be taken over anew */
-    line.port = again;
-    cosy_list_remove(&again.of_loop);
-    cosy_list_append(&loop->ports, &line.port.of_loop);
-    cosy_list_init(&line.port.waiting[0]);
-    cosy_list_init(&line.port.waiting[1]);
+    cosy_port_open(&line.port, loop, fd); /* may be taken over anew */
     ck_assert_int_eq(get_byte(&line), 1);
     ck_assert_int_eq(get_byte(&line), -EAGAIN);
     ck_assert_int_eq(wait_on(&line, COSY_PORT_READ, &waiter), 0);

@@ -34,7 +34,7 @@ def check_service(program):
     try:
         port = re.match(r"serving the time at 127\.0\.0\.1:(\d+)$", service.stdout.readline()).group(1)
         for question in (b"?", b"x" * 512, b"y" * 1400):
-            answer = ask_with(["socat", "-T2", "-t1", "-", "UDP:127.0.0.1:" + port], question)
+            answer = ask_with(["socat", "-T2", "-t0.5", "-", "UDP:127.0.0.1:" + port], question)
             assert TIME.match(answer), answer
         if shutil.which("nc"):
             answer = ask_with(["nc", "-u", "-w1", "127.0.0.1", port], b"?")
