@@ -208,7 +208,6 @@ static int64_t lend_nothing(char **ret_data)
 
 /* ---- receiving ---- */
 
-<<<<<<< HEAD
 /* For good. When it is the connection that is lost, writers get the same error: asked once more, the kernel would only say that the pipe is broken. */
 static cosy_cold void receive_failed(cosy_stream *stream, int error)
 {
@@ -217,7 +216,8 @@ static cosy_cold void receive_failed(cosy_stream *stream, int error)
     for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
         if (error == lost[i])
             cosy_stream_lose(stream, error);
-=======
+}
+
 /* Whether an end of the input is none: the connection was cut, and the kernel has told that to a write. -EPIPE is not among these: it follows an end that
  * the peer has sent. */
 static bool is_cut(int error)
@@ -231,7 +231,6 @@ int cosy_stream_end_of_input(cosy_stream *stream)
         return stream->read_error = stream->error;
     stream->eof = true;
     return 0;
->>>>>>> soak
 }
 
 /* What a receive means. True: `*result` is the answer. False: wait. */

@@ -706,15 +706,10 @@ ASYNC_TEST(idle_streams_are_small)
 }
 
 COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_for_what_the_kernel_takes,
-<<<<<<< HEAD
                close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on,
                a_close_that_is_cancelled_as_it_ends_has_sent_all, close_wakes_who_waits_at_the_stream,
                a_scope_closes_its_stream, abort_ends_at_once, abort_drops_what_is_buffered,
-=======
-               close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on, a_close_that_is_cancelled_as_it_ends_has_sent_all,
-               close_wakes_who_waits_at_the_stream, a_scope_closes_its_stream, abort_ends_at_once,
-               a_reset_that_a_write_has_met_is_no_end_of_the_input, write_eof_tells_a_reset_by_its_name, abort_drops_what_is_buffered,
->>>>>>> soak
+               a_reset_that_a_write_has_met_is_no_end_of_the_input, write_eof_tells_a_reset_by_its_name,
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
                a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,
