@@ -56,6 +56,7 @@ endfunction()
 
 if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
     cosy_net_example(fetch fan_out_fetch)
+    cosy_net_example(forwarder port_forwarder)
     cosy_net_example(lines_and_clock lines_and_clock)
     cosy_net_example(udp_time udp_time)
     cosy_test(net.servers.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"

@@ -51,11 +51,11 @@ need_for_test() {
     has socat || prefer socat
     has curl || prefer curl
     has g++ || has clang++ || prefer g++
-    has socat || prefer socat
-    has nc || prefer netcat-openbsd
     has clang || prefer clang
     has_header curl/curl.h || prefer libcurl4-openssl-dev
     has_header ares.h || prefer libc-ares-dev
+    has wrk || prefer wrk
+    has nginx || [ -x /usr/sbin/nginx ] || prefer nginx-light
     if [ "$(uname -m)" = x86_64 ]; then
         has qemu-aarch64 || prefer qemu-user
         has aarch64-linux-gnu-gcc || prefer gcc-aarch64-linux-gnu
@@ -70,6 +70,30 @@ as_root() {
 
 apt() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >/dev/null
+}
+
+# Debian starts a web server that it installs, now and at each boot. The tests start one for themselves, for a moment: this machine
+# is not to get one. A policy of the machine's own stays as it is.
+keep_from_starting() {
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    trap 'as_root rm -f "$policy"' EXIT
+    trap 'exit 1' INT TERM
+}
+
+install_missing() {
+    case "$optional" in
+    *nginx*)
+        policy=/usr/sbin/policy-rc.d
+        keep_from_starting
+        install_packages
+        if has systemctl; then
+            as_root systemctl disable nginx >/dev/null 2>&1 || true # it is not there, or systemd is not
+        fi
+        ;;
+    *) install_packages ;;
+    esac
 }
 
 # --no-remove: a package that would push another one out (a cross compiler and gcc-multilib) is left alone. Then the
@@ -113,4 +137,4 @@ esac
 has apt-get || give_up "there is no apt-get here; please install these (Debian's names) with your package manager"
 [ "$(id -u)" = 0 ] || has sudo || give_up "please install these as root: apt-get install$required$optional"
 echo "setup: installing$required$optional"
-install_packages
+install_missing

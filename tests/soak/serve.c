@@ -71,9 +71,8 @@ cosy_async static int echo(cosy_stream *stream, struct soak *soak)
     int64_t length;
     if (cosy_try(read_header(stream, &header)) == 0)
         return 0;
-    __attribute__((cleanup(put_out))) struct fuse fuse = light(header.cancel);
-    COSY_CHUNKS(stream, chunk, length)
-    {
+    __attribute__((cleanup(put_out), unused)) struct fuse fuse = light(header.cancel);
+    COSY_CHUNKS (stream, chunk, length) {
         cosy_try(check(soak, &header, position, chunk, (size_t)length));
         position += (uint64_t)length;
         int result = cosy_write(stream, chunk, (size_t)length);
@@ -90,9 +89,8 @@ cosy_async static int sum(cosy_stream *stream, struct soak *soak)
     int64_t length;
     if (cosy_try(read_header(stream, &header)) == 0)
         return 0;
-    __attribute__((cleanup(put_out))) struct fuse fuse = light(header.cancel);
-    COSY_CHUNKS(stream, chunk, length)
-    {
+    __attribute__((cleanup(put_out), unused)) struct fuse fuse = light(header.cancel);
+    COSY_CHUNKS (stream, chunk, length) {
         cosy_try(check(soak, &header, answer.count, chunk, (size_t)length));
         answer.count += (uint64_t)length;
         answer.digest = soak_digest(answer.digest, chunk, (size_t)length);
@@ -117,7 +115,7 @@ cosy_async static int send_file(cosy_stream *stream, struct soak *soak)
     struct soak_header header;
     if (cosy_try(read_header(stream, &header)) == 0)
         return 0;
-    __attribute__((cleanup(put_out))) struct fuse fuse = light(header.cancel);
+    __attribute__((cleanup(put_out), unused)) struct fuse fuse = light(header.cancel);
     int64_t sent = cosy_sendfile(stream, soak->file, (int64_t)header.key, header.amount);
     if (sent >= 0 && sent != header.amount)
         return soak_fault(soak, "sendfile sent %lld of %u bytes", (long long)sent, header.amount);
