@@ -35,7 +35,7 @@ struct cosy_address_info {
 typedef struct cosy_address_list {
     size_t count;
     const char *canonical_name; /* with AI_CANONNAME, else NULL; part of the list */
-    struct cosy_address_info items[];
+    struct cosy_address_info *items; /* `count` of them, part of the list */
 } cosy_address_list;
 
 /* Frees a list; NULL is fine. Any thread. */

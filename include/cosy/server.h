@@ -29,7 +29,7 @@
  * and cannot be served is closed, and told. With .max_connections clients it waits until one leaves; the others queue in the kernel.
  *
  * A server belongs to its loop's thread. To use several threads, start one in each with .reuse_port (cosy/workers.h), or give each a dup of one listening socket
- * (cosy_start_server_on). Semantics: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server, with the differences told here.
+ * (cosy_start_server_on). Semantics: asyncio.Server, with the differences told here.
  */
 #ifndef COSY_SERVER_H
 #define COSY_SERVER_H
@@ -147,7 +147,7 @@ void cosy_server_cancel_clients(cosy_server *server);
 /* Closes the server, cancels the handlers that are left, waits for them, and frees it. Waits even when the task is cancelled (which resets their connections); the cancel
  * meets the task's next wait. Outside a task, and in one of its handlers, it does not wait: the last handler frees it. NULL is fine. */
 cosy_async void cosy_server_free(cosy_server *server);
-static inline void cosy_server_dropp_(cosy_server **server) { cosy_server_free(*server); }
+static inline cosy_async void cosy_server_dropp_(cosy_server **server) { cosy_server_free(*server); }
 #define COSY_DROPP_cosy_server_ cosy_server_dropp_ /* cosy_scoped(cosy_server) */
 
 /* ---- what it is ---- */

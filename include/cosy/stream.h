@@ -78,7 +78,7 @@ int cosy_stream_pair_(cosy_stream *ret_streams[2], const struct cosy_stream_opti
  * 0; or the connection's error, or -ETIMEDOUT, when bytes were lost by that; the stream is gone in any case. NULL: 0. May suspend only where something is buffered. Outside
  * a task, or with a loop that is closed, it does not wait: what the kernel does not take is dropped. */
 cosy_async int cosy_stream_close(cosy_stream *stream);
-static inline void cosy_stream_closep_(cosy_stream **stream) { cosy_stream_close(*stream); }
+static inline cosy_async void cosy_stream_closep_(cosy_stream **stream) { cosy_stream_close(*stream); }
 #define COSY_DROPP_cosy_stream_ cosy_stream_closep_ /* cosy_scoped(cosy_stream) */
 
 /* Ends the connection at once: what is buffered is dropped, and a TCP peer gets a reset (transport.abort()). Who waits at the stream gets -ECONNABORTED, and so

@@ -43,7 +43,7 @@ cosy_address_list *cosy_address_list_new(size_t count)
 {
     cosy_address_list *list = cosy_heap_alloc(sizeof *list + count * sizeof list->items[0]);
     if (list)
-        *list = (cosy_address_list){.count = count};
+        *list = (cosy_address_list){.count = count, .items = (struct cosy_address_info *)(void *)(list + 1)};
     return list;
 }
 
@@ -67,7 +67,7 @@ static cosy_address_list *list_from(const struct addrinfo *infos)
     cosy_address_list *list = cosy_heap_alloc(sizeof *list + count * sizeof list->items[0] + name);
     if (!list)
         return NULL;
-    *list = (cosy_address_list){0};
+    *list = (cosy_address_list){.items = (struct cosy_address_info *)(void *)(list + 1)};
     for (const struct addrinfo *info = infos; info; info = info->ai_next) {
         if (!is_usable(info))
             continue;

@@ -81,7 +81,7 @@ static const char *library_says(const char *host, const char *service, const str
     for (struct addrinfo *info = infos; info; info = info->ai_next)
         count++;
     cosy_address_list *list = malloc(sizeof *list + count * sizeof list->items[0]);
-    list->count = 0;
+    *list = (cosy_address_list){.items = (struct cosy_address_info *)(void *)(list + 1)};
     for (struct addrinfo *info = infos; info; info = info->ai_next) {
         struct cosy_address_info *item = &list->items[list->count++];
         *item = (struct cosy_address_info){.type = info->ai_socktype, .protocol = info->ai_protocol};
