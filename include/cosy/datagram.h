@@ -18,7 +18,7 @@
  * did nothing else: call again. Such errors are -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -EMSGSIZE and the like. Details: .recv_errors.
  *
  * An endpoint belongs to its loop's thread. A task that goes on without waiting gives other tasks their turn after some hundred datagrams.
- * Semantics: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_datagram_endpoint, udp(7), unix(7), RFC 768.
+ * Semantics: asyncio's loop.create_datagram_endpoint, udp(7), unix(7), RFC 768.
  */
 #ifndef COSY_DATAGRAM_H
 #define COSY_DATAGRAM_H
