@@ -58,7 +58,7 @@ cosy_async static int ask(const struct cosy_address *server, char *answer, size_
             cosy_check(err, cosy_datagram_send(client, "?", 1));
             cosy_check(err, size = (int)cosy_datagram_recv(client, answer, room - 1, NULL));
         }
-        if (err == 0) {
+        if (err >= 0) {
             answer[size] = 0;
             return size;
         }

@@ -3,6 +3,7 @@
 
 #include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* 0: the kernel's choice; -ENODEV. */
 static int index_of(const char *interface)
@@ -57,7 +58,10 @@ static int change(cosy_datagram *endpoint, const struct cosy_address *group, con
     int index = check_group(endpoint, group, interface);
     if (index < 0)
         return index;
-    struct group_req request = {.gr_interface = (uint32_t)index, .gr_group = group->storage};
+    struct group_req request;
+    memset(&request, 0, sizeof request); /* what lies between the fields goes to the kernel too */
+    request.gr_interface = (uint32_t)index;
+    request.gr_group = group->storage;
     return told(group, doing, cosy_datagram_setsockopt(endpoint, level_of(endpoint), name, &request, sizeof request));
 }
 
@@ -69,8 +73,11 @@ static int change_source(cosy_datagram *endpoint, const struct cosy_address *gro
         return index;
     if (!source || source->any.sa_family != endpoint->family)
         return cosy_fail(EINVAL, "%s a multicast group: the source is of another family", doing);
-    struct group_source_req request = {
-        .gsr_interface = (uint32_t)index, .gsr_group = group->storage, .gsr_source = source->storage};
+    struct group_source_req request;
+    memset(&request, 0, sizeof request);
+    request.gsr_interface = (uint32_t)index;
+    request.gsr_group = group->storage;
+    request.gsr_source = source->storage;
     return told(group, doing, cosy_datagram_setsockopt(endpoint, level_of(endpoint), name, &request, sizeof request));
 }
 

@@ -67,13 +67,18 @@ cosy_async static int waits_for_nothing(void)
     struct cosy_port near, far;
     char byte;
     open_pair(&near, &far);
-    return read_some(&near, &byte, 1); /* nobody will ever write */
+    int result = read_some(&near, &byte, 1); /* nobody will ever write */
+    cosy_port_close(&near, result);
+    cosy_port_close(&far, result);
+    return result;
 }
 
 START_TEST(who_waits_for_what_never_comes_is_deadlocked)
 {
     struct cosy_test_report report;
     cosy_set_log_sink(NULL, NULL);
+    if (UNDER_TSAN) /* whose own thread might write, for all that a loop knows */
+        return;
     ck_assert_int_eq(cosy_test_run_with((.report = &report), waits_for_nothing), -EDEADLK);
 }
 END_TEST

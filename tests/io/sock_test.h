@@ -53,7 +53,7 @@ UNUSED static int listener(struct cosy_address *ret_address)
 UNUSED static int unix_listener(struct cosy_address *ret_address)
 {
     int fd = socket_of(AF_UNIX, SOCK_STREAM);
-    ret_address->local.sun_family = AF_UNIX;
+    *ret_address = (struct cosy_address){.local.sun_family = AF_UNIX};
     ck_assert_int_eq(bind(fd, &ret_address->any, sizeof(sa_family_t)), 0);
     ret_address->size = sizeof ret_address->storage;
     ck_assert_int_eq(getsockname(fd, &ret_address->any, &ret_address->size), 0);

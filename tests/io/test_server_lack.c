@@ -107,6 +107,8 @@ END_TEST
 /* Descriptors that really run out, on the real clock too. */
 TASK_TEST(a_server_without_descriptors_goes_on_when_there_are_some)
 {
+    if (under_valgrind()) /* it closes what is accepted beyond the limit: the client would see an end */
+        return 0;
     struct books books = {0};
     struct rlimit before, none;
     cosy_scoped(cosy_server) server = NULL;

@@ -784,6 +784,8 @@ static void read_again(struct cosy_port_waiter *base, int result)
 
 START_TEST(who_waits_on_a_silent_simulated_network_is_deadlocked)
 {
+    if (UNDER_TSAN) /* whose own thread might write, for all that a loop knows */
+        return;
     cosy_loop *loop = new_loop(.backend = COSY_BACKEND_SIM);
     struct line line;
     struct waiter waiter;

@@ -30,18 +30,18 @@ def is_blocking(fd):
 
 
 def check_pipe(program):
-    """Slowly, so that the clock ticks in between; the ends that this process shares stay blocking."""
+    """So slowly that the clock ticks in between; the ends that this process shares stay blocking."""
     reading, writing = os.pipe()
     out_reading, out_writing = os.pipe()
     with subprocess.Popen(program, stdin=reading, stdout=out_writing) as child:
         os.write(writing, b"first\nsec")
-        time.sleep(1)
+        before = read_until(out_reading, "tick 2")
         assert is_blocking(reading) and is_blocking(out_writing)
         os.write(writing, b"ond\nthird")
         os.close(writing)
         os.close(out_writing)
         with os.fdopen(out_reading, "rb") as output:
-            lines, ticks = lines_of(output.read())
+            lines, ticks = lines_of(before.encode() + output.read())
         assert child.wait(LIMIT) == 0
     os.close(reading)
     assert lines == ["line 1: first", "line 2: second", "line 3: third", "end of the input: 3 lines"], lines

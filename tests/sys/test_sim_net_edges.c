@@ -4,6 +4,13 @@
 
 static const enum cosy_sys_kind kinds[] = {COSY_SYS_SIM, COSY_SYS_EPOLL, COSY_SYS_URING};
 
+/* Of the test that runs. */
+static struct {
+    int fd;
+    uint64_t id;
+} watched[16];
+static int watched_count;
+
 /* Tests of three worlds. */
 #define EACH_BACKEND(name)                                                                                             \
     static void name##_body(struct cosy_sys *sys, const struct cosy_net_ops *net);                                     \
@@ -11,6 +18,7 @@ static const enum cosy_sys_kind kinds[] = {COSY_SYS_SIM, COSY_SYS_EPOLL, COSY_SY
     {                                                                                                                  \
         struct cosy_sys *sys = NULL;                                                                                   \
         struct cosy_sys_config config = {.kind = kinds[_i], .seed = 1};                                                \
+        watched_count = 0;                                                                                             \
         if (cosy_sys_open(&sys, &config) < 0 && kinds[_i] == COSY_SYS_URING)                                           \
             return; /* refused here */                                                                                 \
         ck_assert_ptr_nonnull(sys);                                                                                    \
@@ -20,16 +28,11 @@ static const enum cosy_sys_kind kinds[] = {COSY_SYS_SIM, COSY_SYS_EPOLL, COSY_SY
     END_TEST                                                                                                           \
     static void name##_body(struct cosy_sys *sys, const struct cosy_net_ops *net __attribute__((unused)))
 
-static struct {
-    int fd;
-    uint64_t id;
-} watched[16];
-static int watched_count;
-
 static uint64_t watch_edges(struct cosy_sys *sys, int fd, unsigned events, void *data)
 {
     uint64_t id = 0;
     ck_assert_int_eq(sys->ops->watch(sys, fd, events | COSY_SYS_EDGE, data, &id), 0);
+    ck_assert_int_lt(watched_count, sizeof watched / sizeof *watched);
     watched[watched_count].fd = fd;
     watched[watched_count++].id = id;
     return id;
