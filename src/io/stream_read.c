@@ -106,8 +106,11 @@ static int move_to(cosy_stream *stream, size_t room, size_t before)
 /* Room for more, and for the NUL behind it. */
 static int make_room(cosy_stream *stream)
 {
-    if (!stream->in)
-        return move_to(stream, COSY_BUFFER_SIZE, 0);
+    if (!stream->in) { /* and nothing to take along */
+        stream->in = cosy_buffer_take(stream->loop);
+        stream->in_room = stream->in ? COSY_BUFFER_SIZE : 0;
+        return stream->in ? 0 : -ENOMEM;
+    }
     if (stream->in_room < COSY_BUFFER_SIZE)
         return move_to(stream, COSY_BUFFER_SIZE, 0); /* out of a little one before anything is received */
     if (stream->in_end + 1 < stream->in_room)

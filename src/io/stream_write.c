@@ -507,16 +507,52 @@ static bool joins_others(cosy_stream *stream, size_t size)
            !stream->eof_wanted && stream->spent <= COSY_STREAM_TURN_BYTES && cosy_is_of_loop(cosy_task_here(), stream);
 }
 
+/* The usual case of an answer: the turn's first write, which the kernel takes whole. */
+static bool goes_at_once(const cosy_stream *stream, size_t size)
+{
+    return stream->out_end == stream->out_begin && !is_unusual(stream) && size > 0 &&
+           stream->wrote != cosy_loop_turns(stream->loop) + 1 && cosy_is_of_loop(cosy_task_here(), stream);
+}
+
+/* `sent` is what the kernel said of the whole. */
+static __attribute__((noinline)) int write_further(cosy_stream *stream, const struct iovec *part, int sent)
+{
+    struct cosy_task *me = cosy_task_here();
+    struct cursor cursor = {.parts = part, .count = 1, .left = part->iov_len};
+    int result = 0;
+    if (sent > 0) {
+        cosy_stream_count(stream, (size_t)sent);
+        skip(&cursor, (size_t)sent);
+    } else if (sent < 0 && sent != -EAGAIN) {
+        cosy_stream_lose(stream, result = sent);
+    }
+    cosy_stream_enter(stream);
+    if (result == 0)
+        result = write_rest(stream, me, &cursor, false);
+    if (result < 0)
+        result = say(stream, result);
+    cosy_stream_leave(stream);
+    return result;
+}
+
 int cosy_write(cosy_stream *stream, const void *data, size_t size)
 {
     if (unlikely(!stream || (!data && size)))
         return -EINVAL;
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     if (joins_others(stream, size)) {
         memcpy(stream->out + stream->out_end, data, size);
         stream->out_end += (uint32_t)size;
         return 0;
     }
-    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    if (goes_at_once(stream, size)) {
+        stream->wrote = cosy_loop_turns(stream->loop) + 1;
+        int sent = stream->kind->send(stream, &part, 1);
+        if (unlikely(sent < 0 || (size_t)sent < size))
+            return write_further(stream, &part, sent);
+        cosy_stream_count(stream, size);
+        return 0;
+    }
     return write_parts(stream, &part, 1, size);
 }
 

@@ -21,6 +21,12 @@ static void tell(struct cosy_port *port, enum cosy_port_side side, int result)
     struct cosy_link told, *waiting = &port->waiting[side];
     if (cosy_list_empty(waiting))
         return;
+    if (likely(waiting->next == waiting->prev)) {
+        struct cosy_port_waiter *only = container_of(waiting->next, struct cosy_port_waiter, link);
+        cosy_list_remove(&only->link);
+        only->ready(only, result);
+        return;
+    }
     cosy_list_append(waiting, &told); /* in the head's place */
     cosy_list_remove(waiting);
     while (!cosy_list_empty(&told)) {

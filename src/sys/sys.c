@@ -6,7 +6,7 @@
 
 #include "syscalls.h"
 
-static atomic_bool armed;
+atomic_bool cosy_sys_faults_armed;
 static atomic_long countdown, counted;
 static atomic_int fault;
 
@@ -16,7 +16,7 @@ void cosy_sys_fail_nth(long n, int error)
     atomic_store(&fault, error);
     if (n > 0)
         atomic_store(&counted, 0);
-    atomic_store(&armed, n > 0);
+    atomic_store(&cosy_sys_faults_armed, n > 0);
 }
 
 long cosy_sys_counted(void)
@@ -24,10 +24,8 @@ long cosy_sys_counted(void)
     return atomic_load(&counted);
 }
 
-int cosy_sys_fault(void)
+int cosy_sys_fault_counted(void)
 {
-    if (likely(!atomic_load_explicit(&armed, memory_order_relaxed)))
-        return 0;
     atomic_fetch_add(&counted, 1);
     return atomic_fetch_sub(&countdown, 1) == 1 ? -atomic_load(&fault) : 0;
 }

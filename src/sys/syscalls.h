@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -17,8 +18,14 @@
 
 #include "sys.h"
 
+extern atomic_bool cosy_sys_faults_armed;
+int cosy_sys_fault_counted(void);
+
 /* 0, or the negative code with which the call at hand has to fail. Any thread, signal handlers too. */
-int cosy_sys_fault(void);
+static inline int cosy_sys_fault(void)
+{
+    return likely(!atomic_load_explicit(&cosy_sys_faults_armed, memory_order_relaxed)) ? 0 : cosy_sys_fault_counted();
+}
 
 /* A call that answers -1 and errno. */
 #define COSY_SYS_CALL(call)                                                                                            \
