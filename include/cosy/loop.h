@@ -165,7 +165,8 @@ int cosy_handle_start_later(cosy_loop *loop, cosy_handle *handle, cosy_ns delay)
 /* ---- readiness of descriptors ---- */
 
 /* Calls callback(arg) in each turn in which fd is readable (writable): level-triggered. Replaces an earlier callback. The
- * descriptor is borrowed: remove it before closing it. -EPERM for regular files, -EBADF, -ENOMEM. */
+ * descriptor is borrowed: remove it before closing it. -EPERM for regular files, -EBADF, -ENOMEM; -EEXIST when a stream or another
+ * object of the library has it. */
 int cosy_add_reader(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 int cosy_add_writer(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 
