@@ -1,6 +1,13 @@
 # Every examples/*.c and examples/misuse/*.c is a program, built as a user's would be, with warnings as errors.
 # With COSY_BUILD_TESTS each runs on every backend, and what it prints is compared with its last comment.
 
+# An example is for reading: what it uses is tested in tests/, with every tool on every backend. So the slow tools look at it on one.
+if(COSY_VALGRIND)
+    set(COSY_TEST_BACKENDS epoll)
+elseif(COSY_SANITIZE STREQUAL "thread")
+    set(COSY_TEST_BACKENDS uring)
+endif()
+
 # Examples that need another library are left out where that is not installed.
 set(COSY_EXAMPLE_NEEDS_curl_multi LIBCURL)
 set(COSY_EXAMPLE_NEEDS_c_ares LIBCARES)
@@ -44,7 +51,9 @@ endforeach()
 
 # Examples beside programs of others: tests/net/test_NAME.py drives one of them.
 function(cosy_net_example name example)
-    foreach(backend uring epoll)
+    set(backends ${COSY_TEST_BACKENDS})
+    list(REMOVE_ITEM backends sim)
+    foreach(backend IN LISTS backends)
         set(gate "")
         if(backend STREQUAL "uring")
             set(gate $<TARGET_FILE:with_uring>)

@@ -66,8 +66,9 @@ endfunction()
 
 # cosy_test_on_backends(name runner program...): three entries. The runner (may be empty) is a program of this
 # machine that is given the launcher and the program.
+set(COSY_TEST_BACKENDS uring epoll sim)
 function(cosy_test_on_backends name runner)
-    foreach(backend uring epoll sim)
+    foreach(backend IN LISTS COSY_TEST_BACKENDS)
         set(gate "")
         if(backend STREQUAL "uring")
             if(CMAKE_CROSSCOMPILING)
