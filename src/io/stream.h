@@ -36,15 +36,15 @@ struct cosy_stream_kind {
 };
 
 struct cosy_stream {
+    /* What each read and write touches, together: between two messages of one connection those of others push it out of the caches. */
     struct cosy_port port; /* kinds without a descriptor of their own leave it closed: fd -1 */
     const struct cosy_stream_kind *kind;
     struct cosy_loop *loop;
-    void *carrier; /* the kind's own: TLS has its state here */
-
     char *in, *lent;
-    uint32_t in_room, in_begin, in_end, limit;
-    uint32_t partial;
+    uint32_t in_room, in_begin, in_end;
+    uint32_t users;
     int read_error; /* told when `in` is used up; 0: none */
+    int error;
     char covered;
     bool in_use;    /* a task reads */
     bool eof;
@@ -55,18 +55,19 @@ struct cosy_stream {
     bool closing, closed;      /* cosy_stream_abort; cosy_stream_close */
     bool was_blocking;         /* the descriptor came without O_NONBLOCK */
     bool read_only;            /* a pipe's end that is read from: closing it would not tell anybody of an end */
-    char *out;
     uint32_t out_room, out_begin, out_end;
+    uint32_t spent; /* bytes in the turn below */
+    uint64_t turn;  /* the latest turn in which bytes moved */
+    uint64_t wrote; /* the turn of the latest write that went straight to the kernel, plus one */
+
+    char *out;
     uint32_t high, low, raw_size;
-    int error;
-    uint32_t users;
+    uint32_t limit, partial;
+    void *carrier; /* the kind's own: TLS has its state here */
     struct cosy_port_waiter flusher;
     struct cosy_handle flush;
     struct cosy_link drainers; /* tasks that wait until less is in `out` (stream_write.c) */
 
-    uint64_t turn;  /* the latest turn in which bytes moved */
-    uint32_t spent; /* bytes in that turn */
-    uint64_t wrote; /* the turn of the latest write that went straight to the kernel, plus one */
     cosy_ns grace;
     struct cosy_connection *connection; /* a server's, which is told when it is closed; or NULL */
     const struct cosy_site_ *maker;     /* debug mode: the call of the task that opened it, or NULL */

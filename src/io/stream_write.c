@@ -547,6 +547,7 @@ int cosy_write(cosy_stream *stream, const void *data, size_t size)
     }
     if (goes_at_once(stream, size)) {
         stream->wrote = cosy_loop_turns(stream->loop) + 1;
+        cosy_ready_prefetch(stream->loop);
         int sent = stream->kind->send(stream, &part, 1);
         if (unlikely(sent < 0 || (size_t)sent < size))
             return write_further(stream, &part, sent);

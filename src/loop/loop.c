@@ -248,6 +248,7 @@ static cosy_cold int wait_between_hooks(struct cosy_loop *loop, const struct cos
 
 static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
 {
+    enum { AHEAD = 4 };
     struct cosy_sys_event events[EVENTS];
     const struct cosy_sys_ops *ops = loop->sys->ops;
     if (deadline > loop->now && cosy_loop_hooks.idle && loop->has_tasks)
@@ -262,11 +263,16 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     loop->since = (uint32_t)(loop->now >> 20);
     if (deadline != INT64_MIN)
         loop->stride = 0;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (i + AHEAD < n) { /* ports are far apart, and each leads to a waiter somewhere else */
+            __builtin_prefetch(events[i + AHEAD].data, 1);
+            __builtin_prefetch((char *)events[i + AHEAD].data + 64, 1);
+        }
         if (events[i].events & COSY_SYS_EDGE)
             cosy_port_fired(&events[i]);
         else
             ((const struct cosy_level_watch *)events[i].data)->fired(loop, &events[i]);
+    }
     cosy_signals_collect(loop);
     cosy_inbox_drain(loop);
     return n < 0 ? n : 0;
