@@ -167,8 +167,8 @@ static int two_shields(cosy_ns outer_grace, cosy_ns inner_grace)
     int outer, inner = 0;
     COSY_SCOPE (outer, .shield = true, .grace = outer_grace) {
         COSY_SCOPE (inner, .shield = true, .grace = inner_grace)
-            inner = cosy_sleep(COSY_MS(2));
-        outer = cosy_sleep(COSY_MS(2));
+            inner = cosy_sleep(COSY_MS(40));
+        outer = cosy_sleep(COSY_MS(40));
     }
     int after = cosy_yield();
     say("%s %s %s", inner ? "c" : "0", outer ? "c" : "0", after ? "c" : "0");
@@ -177,7 +177,7 @@ static int two_shields(cosy_ns outer_grace, cosy_ns inner_grace)
 
 TASK_TEST(shields_in_shields)
 {
-    cosy_ns graces[][2] = {{0, 0}, {COSY_US(100), 0}, {0, COSY_US(100)}, {COSY_US(100), COSY_US(200)}};
+    cosy_ns graces[][2] = {{0, 0}, {COSY_MS(1), 0}, {0, COSY_MS(1)}, {COSY_MS(1), COSY_MS(30)}};
     const char *expected[] = {"0 0 c", "0 c 0", "0 0 c", "c 0 0"};
     for (int i = 0; i < 4; i++) {
         cosy_scoped(cosy_task) task = cosy_create_task(two_shields, graces[i][0], graces[i][1]);
