@@ -238,6 +238,21 @@ ASYNC_TEST(a_reset_that_a_write_has_met_is_no_end_of_the_input)
     return 0;
 }
 
+ASYNC_TEST(a_reset_that_a_write_has_met_is_no_end_of_a_transfer)
+{
+    cosy_stream *stream = reset_by_its_peer(), *ends[2];
+    char text[10];
+    connect_streams(UNIX_SOCKETS, ends);
+    (void)cosy_write(stream, "x", 1);
+    ck_assert_int_eq(cosy_flush(stream), -ECONNRESET);
+    ck_assert_int_eq(cosy_transfer(stream, ends[0], 0), -ECONNRESET);
+    ck_assert_int_eq(cosy_read(ends[1], text, sizeof text), 3); /* what came before it was moved */
+    ck_assert_int_eq(cosy_transfer(stream, ends[0], 0), -ECONNRESET);
+    cosy_stream_close(stream);
+    close_both(ends);
+    return 0;
+}
+
 ASYNC_TEST(write_eof_tells_a_reset_by_its_name)
 {
     char text[10];
@@ -709,7 +724,8 @@ COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_f
                close_waits_no_longer_than_its_grace, a_cancelled_close_goes_on,
                a_close_that_is_cancelled_as_it_ends_has_sent_all, close_wakes_who_waits_at_the_stream,
                a_scope_closes_its_stream, abort_ends_at_once, abort_drops_what_is_buffered,
-               a_reset_that_a_write_has_met_is_no_end_of_the_input, write_eof_tells_a_reset_by_its_name,
+               a_reset_that_a_write_has_met_is_no_end_of_the_input,
+               a_reset_that_a_write_has_met_is_no_end_of_a_transfer, write_eof_tells_a_reset_by_its_name,
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
                a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,
