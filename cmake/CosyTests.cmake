@@ -125,7 +125,7 @@ target_compile_options(fuzz_schedule PRIVATE ${COSY_WARNINGS})
 target_link_libraries(fuzz_schedule PRIVATE cosy_static)
 set(fuzz_seeds 200)
 if(COSY_VALGRIND OR COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
-    set(fuzz_seeds 10)
+    set(fuzz_seeds 4)
 endif()
 cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds ${fuzz_seeds})
 
