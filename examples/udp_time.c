@@ -105,7 +105,8 @@ cosy_async static int amain(int count, char **words)
         return demonstrate();
     if (count != 4)
         return cosy_fail(EINVAL, "usage: udp_time [serve|ask ADDRESS PORT]");
-    cosy_try(cosy_address_parse(&address, words[2], (unsigned)atoi(words[3])));
+    if (cosy_address_parse(&address, words[2], (unsigned)atoi(words[3])) < 0)
+        return cosy_fail(EINVAL, "not an address and a port: %s %s", words[2], words[3]);
     return strcmp(words[1], "serve") == 0 ? serve_at(&address) : ask_and_print(&address);
 }
 
