@@ -175,13 +175,14 @@ int cosy_add_writer(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 int cosy_remove_reader(cosy_loop *loop, int fd);
 int cosy_remove_writer(cosy_loop *loop, int fd);
 
-/* ---- signals (one loop of the process at a time; asyncio's add_signal_handler) ---- */
+/* ---- signals (asyncio's add_signal_handler; as an async iterator: cosy/signals.h) ---- */
 
-/* Calls callback(arg) in a turn of the loop after the signal came. Replaces an earlier one. -EINVAL for a number that is no
- * signal or cannot be caught, -EBUSY when another loop handles signals. */
+/* Calls callback(arg) in a turn of the loop after the signal came: once, however often it came since the last turn. Replaces an earlier one. Several
+ * loops may want the same signal: each hears of it. -EINVAL for a number that is no signal or cannot be caught, -ENOMEM. */
 int cosy_add_signal_handler(cosy_loop *loop, int signum, cosy_callback callback, void *arg);
 
-/* Removes the callback of a signal, whose default disposition returns: 1 when there was one, 0 when not. */
+/* Removes the callback of a signal: 1 when there was one, 0 when not. When no loop wants the signal any more, the disposition returns that it had before,
+ * unless the program has changed it meanwhile. */
 int cosy_remove_signal_handler(cosy_loop *loop, int signum);
 
 /* ---- errors and debug mode ---- */
@@ -198,7 +199,8 @@ struct cosy_exception_context {
 typedef void (*cosy_exception_handler)(cosy_loop *loop, const struct cosy_exception_context *context, void *arg);
 
 /* Replaces the handler of errors that nobody waits for, calls it, and is it as long as nobody replaced it: the default
- * handler writes to the log. set: NULL brings the default back. */
+ * handler writes to the log. set: NULL brings the default back. A handler is called in the context (context.h) of the task
+ * that it is told of, where there is one. */
 void cosy_loop_set_exception_handler(cosy_loop *loop, cosy_exception_handler handler, void *arg);
 void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);
 void cosy_loop_default_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);

@@ -3,6 +3,8 @@
 
 #include "borrow.h"
 #include "buffers.h"
+#include "context.h"
+#include "fork.h"
 #include "port.h"
 
 #include <dirent.h>
@@ -122,6 +124,10 @@ int cosy_loop_close(cosy_loop *loop)
         return -COSY_ERUNNING;
     if (loop->closed)
         return 0;
+    if (loop->forked) { /* ending its tasks would clean up what is the parent's */
+        loop->closed = true;
+        return 0;
+    }
     if (cosy_loop_hooks.closing && loop->has_tasks)
         cosy_loop_hooks.closing(loop);
     if (cosy_loop_hooks.letting_go)
@@ -157,7 +163,8 @@ void cosy_loop_free(cosy_loop *loop)
         return;
     cosy_assert(!loop->running);
     cosy_loop_close(loop);
-    cosy_loop_release(loop);
+    if (!loop->forked)
+        cosy_loop_release(loop);
 }
 
 void cosy_loop_release(struct cosy_loop *loop)
@@ -218,7 +225,7 @@ static bool other_threads_exist(void)
 static bool is_deadlocked(struct cosy_loop *loop)
 {
     bool watched = cosy_watchers_count(loop) != 0 || cosy_borrows_any(loop) || cosy_ports_awaited(loop);
-    return !loop->letters && cosy_timers_count(loop->timers) == 0 && !(watched && loop->sys->ops->expects(loop->sys)) &&
+    return !loop->letters && !loop->file_ops && cosy_timers_count(loop->timers) == 0 && !(watched && loop->sys->ops->expects(loop->sys)) &&
            !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
 }
@@ -424,6 +431,8 @@ static int begin_run(struct cosy_loop *loop)
         return -EINVAL;
     if (loop->closed)
         return -COSY_ECLOSED;
+    if (loop->forked)
+        return -COSY_EFORKED;
     if (loop->running || cosy_thread_.loop) {
         cosy_log(COSY_LOG_ERROR, "cosy: cannot run the event loop while %s loop is running",
                  loop->running ? "this" : "another");
@@ -441,6 +450,8 @@ static void end_run(struct cosy_loop *loop)
 {
     loop->running = false;
     loop->stopping = false;
+    if (unlikely(loop->forked))
+        cosy_fork_tell(loop);
     cosy_loop_grant_turns(loop, 0);
     cosy_thread_.loop = NULL;
 }
@@ -524,10 +535,26 @@ void cosy_loop_default_exception_handler(cosy_loop *loop, const struct cosy_exce
         cosy_log(COSY_LOG_ERROR, "%s", message);
 }
 
+/* In the context of the task that it is about, so that it sees what that task set. */
+static void call_handler(struct cosy_loop *loop, const struct cosy_exception_context *context)
+{
+    uintptr_t *here = cosy_context_here(), outer = *here;
+    uintptr_t *its = context->task && cosy_context_of_task ? cosy_context_of_task(context->task) : here;
+    if (its != here) {
+        *here = *its;
+        *its = 0; /* lent */
+    }
+    loop->handler(loop, context, loop->handler_arg);
+    if (its != here) {
+        *its = *here;
+        *here = outer;
+    }
+}
+
 void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context)
 {
     if (loop && loop->handler)
-        loop->handler(loop, context, loop->handler_arg);
+        call_handler(loop, context);
     else
         cosy_loop_default_exception_handler(loop, context);
 }

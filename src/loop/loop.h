@@ -72,6 +72,7 @@ struct cosy_loop {
     uint32_t since; /* the turn's clock in units of 2^20 ns, for "waiting since" */
     uint32_t skip;  /* turns that may begin without asking the kernel */
     uint8_t debug, stopping, closed, poll_always;
+    uint8_t forked;  /* the parent's, in a forked child: fork.h */
     uint8_t watched; /* each new task is to be looked at: debug mode, or origins are recorded */
     struct cosy_sys *sys;
 
@@ -114,7 +115,10 @@ struct cosy_loop {
     bool has_tasks; /* the floor of tasks wants its hooks called */
     atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
     struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
+    size_t file_ops; /* the floor of io's: operations on files that the kernel makes, and that tasks wait for */
     void *executors;             /* the floor of io's: this loop's own pools of threads */
+    struct cosy_names *names;    /* the floor of io's: which resolver, and what it keeps; NULL: the usual one, nothing */
+    struct cosy_link children;   /* the floor of io's: processes that are not reaped; all zero until there is one */
 
     struct cosy_probe *probe;   /* NULL in all loops but those of the test kit; set before the first task is made */
     struct cosy_idler *idlers;  /* tasks that wait until all others do (flow/blocked.c) */
@@ -130,6 +134,7 @@ struct cosy_loop_hooks {
     void (*letting_go)(struct cosy_loop *loop);           /* then: what other threads still do for the loop; the floor of io's */
     void (*discard)(struct cosy_loop *, struct cosy_node_ *); /* a queued node of the task floor at closing */
     void (*idle)(struct cosy_loop *loop);                 /* about to block: give memory back */
+    void (*forked)(bool dead);                            /* in a forked child: no task of this thread runs; or they do again */
     void (*deadlock)(struct cosy_loop *loop);             /* nothing can ever happen: say who waits for what */
     /* Nothing is queued and loop->idlers is set: queues one, or tells until when the loop may sleep at most. */
     cosy_ns (*blocked)(struct cosy_loop *loop, cosy_ns deadline);
@@ -232,11 +237,13 @@ void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct
 void cosy_ops_close(struct cosy_loop *loop);
 void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
 
-/* signal.c: queues the callbacks of signals that came. */
+/* signal.c (receivers: signal.h): queues the callbacks of signals that came. */
 void cosy_signals_collect(struct cosy_loop *loop);
 void cosy_signals_close(struct cosy_loop *loop);
-bool cosy_signals_any(const struct cosy_loop *loop); /* handlers other than the runner's own */
-/* The runner's Ctrl-C: like add_signal_handler, but does not count as something to wait for. */
-int cosy_signals_add_quiet(cosy_loop *loop, int signum, cosy_callback callback, void *arg);
+bool cosy_signals_any(const struct cosy_loop *loop); /* handlers other than the runner's own, or one that has come */
+/* The runner's Ctrl-C: like add_signal_handler, but does not count as something to wait for, and is not called while the program itself
+ * wants Ctrl-C, in whichever loop. */
+int cosy_signals_add_quiet(cosy_loop *loop, cosy_callback callback, void *arg);
+void cosy_signals_remove_quiet(cosy_loop *loop);
 
 #endif

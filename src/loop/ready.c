@@ -211,6 +211,10 @@ bool cosy_ready_remove(struct cosy_loop *loop, struct cosy_node_ *node)
         return true;
     if (cosy_ready_empty(loop))
         return false;
+    if (!loop->ready.over_at && loop->tail != first_slot(loop) && loop->tail[-1] == node) {
+        loop->tail--; /* the newest, as with what a step queues and takes back before it ends */
+        return true;
+    }
     (void)cosy_ready_head(loop); /* close_gap goes back to a head that is no joint */
     for (struct cosy_node_ **place = loop->head; place != loop->tail; place++)
         if (*place == node) {

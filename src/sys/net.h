@@ -39,6 +39,10 @@ struct cosy_net_ops {
     int (*send)(struct cosy_sys *sys, int fd, const void *data, size_t size, int flags);
     int (*recvmsg)(struct cosy_sys *sys, int fd, struct msghdr *message, int flags); /* MSG_CMSG_CLOEXEC is added */
     int (*sendmsg)(struct cosy_sys *sys, int fd, const struct msghdr *message, int flags);
+    /* How many of `count` came, or went; an error only of the first. Fewer came: the next would block, or has an error that is told by the next call. Fewer went: no more
+     * is known, and an error that the socket had to tell may be lost. */
+    int (*recvmmsg)(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags);
+    int (*sendmmsg)(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags);
     int (*readv)(struct cosy_sys *sys, int fd, const struct iovec *parts, int count); /* pipes and ttys */
     int (*writev)(struct cosy_sys *sys, int fd, const struct iovec *parts, int count);
     int (*shutdown)(struct cosy_sys *sys, int fd, int how);
@@ -48,8 +52,11 @@ struct cosy_net_ops {
     int (*setsockopt)(struct cosy_sys *sys, int fd, int level, int name, const void *value, socklen_t size);
     /* From a regular file at *offset, which moves on. 0: the file's end. -EINVAL, -ENOSYS, -EOPNOTSUPP: not for these two; copy instead. */
     int (*sendfile)(struct cosy_sys *sys, int out, int file, off_t *offset, size_t size);
-    /* One of the two is a pipe. -EINVAL: not for these two. */
-    int (*splice)(struct cosy_sys *sys, int in, int out, size_t size);
+    /* One of the two is a pipe. -EINVAL: not for these two. `ours`: `out` is a pipe whose reading end the caller has, so that it cannot break: a real kernel then
+     * needs no care for SIGPIPE. */
+    int (*splice)(struct cosy_sys *sys, int in, int out, size_t size, bool ours);
+    /* A pipe is to hold `size` bytes; where it is refused, it stays as it is. Either end. */
+    void (*grow_pipe)(struct cosy_sys *sys, int fd, int size);
     /* O_NONBLOCK of a descriptor that comes from outside; returns what it was, 0 or 1. */
     int (*set_nonblocking)(struct cosy_sys *sys, int fd, bool on);
     /* Names of Unix sockets: -ENOENT. */

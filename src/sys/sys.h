@@ -7,12 +7,16 @@
 #ifndef COSY_SYS_SYS_H
 #define COSY_SYS_SYS_H
 
+#include <stdatomic.h>
+
+#include <cosy/err.h>
 #include <cosy/time.h>
 
 #include "../base/base.h"
 
 struct cosy_sys;
 struct cosy_net_ops;
+struct cosy_file_op;
 
 enum cosy_sys_kind { COSY_SYS_AUTO, COSY_SYS_URING, COSY_SYS_EPOLL, COSY_SYS_SIM };
 
@@ -30,6 +34,8 @@ enum { COSY_SYS_EDGE = 32 };
 enum { COSY_SYS_READ_END = 64 };
 /* In an event of an edge watch: what it tells is not told again until rewatch() asks for it. */
 enum { COSY_SYS_SPENT = 128 };
+/* In an event: an operation on a file has ended, its data is `data`. */
+enum { COSY_SYS_DONE = 256 };
 
 struct cosy_sys_event {
     void *data;      /* as given to watch() */
@@ -82,6 +88,16 @@ struct cosy_sys_ops {
     /* A descriptor that becomes readable when wait() would return something, for embedding in another loop;
      * -ENOTSUP from sim. Valid until close(). */
     int (*poll_fd)(struct cosy_sys *sys);
+
+    /* Operations on files (file_op.h) that the kernel makes by itself; all three NULL where it does not: make them in a thread then.
+     * submit: 0: under way; when it has ended, a wait() reports an event with its `data` and COSY_SYS_DONE. -ENOTSUP: not this kind; -ENOMEM.
+     * cancel_op: asks for an early end: with the result -ECANCELED or -EINTR nothing was done. The end is reported as usual, after it was done
+     *            as well as before. Never lost, harmless when repeated.
+     * finish_op: asks likewise, and blocks until it has ended; no event tells of it.
+     * wait() in another thread than the one before is refused (-EBUSY) while operations are in flight; in a forked child they end with -ECANCELED. */
+    int (*submit)(struct cosy_sys *sys, struct cosy_file_op *op);
+    void (*cancel_op)(struct cosy_sys *sys, struct cosy_file_op *op);
+    void (*finish_op)(struct cosy_sys *sys, struct cosy_file_op *op);
 };
 
 /* What every instance begins with. */
@@ -97,6 +113,12 @@ int cosy_sys_open(struct cosy_sys **ret_sys, const struct cosy_sys_config *confi
 int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 int cosy_sys_open_epoll(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
+
+/* This process was forked: the instance's kernel object is its parent's. From here on it refuses everything, but closing descriptors (dead.c).
+ * *ret_before: what to store in it again to have it back. */
+void cosy_sys_bury(struct cosy_sys *sys, struct cosy_sys *ret_before);
+/* How many forks lie between this process and the first one that used the library. */
+extern atomic_uint cosy_forks;
 
 /* Nanoseconds of the machine's monotonic clock, whatever the backend. */
 cosy_ns cosy_sys_real_clock(void);

@@ -1,6 +1,9 @@
 /* Context variables: who sees what, in callbacks, watchers, signals and shared contexts. */
 #include "loop_test.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 static char none[] = "none";
 static cosy_contextvar color = COSY_CONTEXTVAR("color", none);
 static cosy_contextvar size = COSY_CONTEXTVAR("size", NULL);
@@ -220,6 +223,112 @@ START_TEST(runs_nest)
 }
 END_TEST
 
+static void enter_itself(void *context)
+{
+    char seen[32];
+    set_color("outer");
+    cosy_context_run(context, look, seen);
+    ck_assert_str_eq(seen, "outer");
+    ck_assert_str_eq(the_color(), "changed");
+}
+
+START_TEST(a_context_may_be_entered_within_itself) /* test_context_run_7 of CPython's test_context.py: refused there */
+{
+    char seen[32];
+    cosy_context *context = cosy_context_new();
+    cosy_context_run(context, enter_itself, context);
+    cosy_context_run(context, look, seen);
+    ck_assert_str_eq(seen, "changed");
+    ck_assert_str_eq(the_color(), "none");
+    cosy_context_drop(context);
+}
+END_TEST
+
+static void copy_inside(void *ret_copy)
+{
+    char seen[32];
+    set_color("ten");
+    cosy_context *copy = cosy_context_copy();
+    set_color("twenty");
+    cosy_context_run(copy, look, seen);
+    ck_assert_str_eq(seen, "ten");
+    ck_assert_str_eq(the_color(), "twenty");
+    *(cosy_context **)ret_copy = copy;
+}
+
+START_TEST(a_copy_made_inside_goes_its_own_way) /* test_context_copy_1, test_context_run_4 */
+{
+    char seen[32];
+    cosy_context *context = cosy_context_new(), *copy;
+    cosy_context_run(context, copy_inside, &copy);
+    cosy_context_run(context, look, seen);
+    ck_assert_str_eq(seen, "twenty");
+    cosy_context_run(copy, look, seen);
+    ck_assert_str_eq(seen, "changed");
+    cosy_context_drop(context);
+    cosy_context_drop(copy);
+}
+END_TEST
+
+static void set_then_reset(void *arg)
+{
+    (void)arg;
+    cosy_contexttoken token;
+    ck_assert_int_eq(set_text("one", &token), 0);
+    ck_assert_int_eq(cosy_contextvar_reset(&token), 0);
+}
+
+START_TEST(what_was_reset_is_gone_from_its_context) /* test_context_getset_3 */
+{
+    char seen[32];
+    cosy_context *context = cosy_context_new();
+    cosy_context_run(context, set_then_reset, NULL);
+    cosy_context_run(context, look, seen);
+    ck_assert_str_eq(seen, "none");
+    cosy_context_drop(context);
+}
+END_TEST
+
+struct setter {
+    int number, wrong;
+};
+
+static void set_again_and_again(void *arg)
+{
+    static char texts[4][10][8];
+    struct setter *me = arg;
+    for (int i = 0; i < 10; i++) {
+        char *text = texts[me->number][i];
+        snprintf(text, sizeof texts[0][0], "%d-%d", me->number, i);
+        me->wrong += set_text(text, NULL) != 0;
+        sched_yield();
+        me->wrong += the_color() != text;
+    }
+}
+
+static void *set_in_a_thread(void *arg)
+{
+    cosy_context_run(NULL, set_again_and_again, arg);
+    return NULL;
+}
+
+START_TEST(threads_have_contexts_of_their_own) /* test_context_threads_1 */
+{
+    pthread_t threads[4];
+    struct setter setters[4] = {{0}};
+    set_color("mine");
+    for (int i = 0; i < 4; i++) {
+        setters[i].number = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, set_in_a_thread, &setters[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_int_eq(setters[i].wrong, 0);
+    }
+    ck_assert_str_eq(the_color(), "mine");
+}
+END_TEST
+
 /* ---- callbacks ---- */
 
 START_TEST(a_callback_runs_in_a_copy_taken_when_it_was_given)
@@ -419,7 +528,9 @@ int main(void)
               each_allocation_of_a_set_fails_cleanly);
     ADD_TESTS(suite, "tokens", reset_brings_the_former_value_back, tokens_may_be_used_in_any_order,
               a_token_is_used_once, a_token_of_another_context_is_refused, those_that_share_a_context_share_its_tokens);
-    ADD_TESTS(suite, "run", changes_made_in_a_context_stay_there, a_context_lives_while_it_runs, runs_nest);
+    ADD_TESTS(suite, "run", changes_made_in_a_context_stay_there, a_context_lives_while_it_runs, runs_nest,
+              a_context_may_be_entered_within_itself, a_copy_made_inside_goes_its_own_way,
+              what_was_reset_is_gone_from_its_context, threads_have_contexts_of_their_own);
     ADD_TESTS(suite, "callbacks", a_callback_runs_in_a_copy_taken_when_it_was_given, a_callback_hands_its_context_on,
               callbacks_may_share_a_context, threadsafe_and_own_handles_run_in_an_empty_context,
               watchers_and_signals_run_in_the_context_of_their_registration,

@@ -173,32 +173,71 @@ START_TEST(bad_signals_are_refused)
 }
 END_TEST
 
-START_TEST(one_loop_at_a_time_handles_signals)
+START_TEST(every_loop_that_wants_a_signal_hears_of_it)
 {
     cosy_loop *loop = new_loop(), *other = new_loop();
     int ran = 0, others = 0;
     ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), 0);
-    ck_assert_int_eq(cosy_add_signal_handler(other, SIGUSR1, count, &others), -EBUSY);
-    ck_assert_int_eq(cosy_add_signal_handler(other, SIGUSR2, count, &others), -EBUSY);
-    ck_assert_int_eq(cosy_remove_signal_handler(other, SIGUSR1), 0);
+    ck_assert_int_eq(cosy_add_signal_handler(other, SIGUSR2, count, &others), 0);
     raise(SIGUSR1);
     turn(other);
     turn(loop);
     ck_assert_int_eq(ran, 1);
     ck_assert_int_eq(others, 0);
-    cosy_remove_signal_handler(loop, SIGUSR1); /* the last one gives them up */
     ck_assert_int_eq(cosy_add_signal_handler(other, SIGUSR1, count, &others), 0);
-    ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), -EBUSY);
     raise(SIGUSR1);
     turn(other);
+    turn(loop);
+    ck_assert_int_eq(ran, 2);
     ck_assert_int_eq(others, 1);
+    ck_assert_int_eq(cosy_remove_signal_handler(loop, SIGUSR1), 1); /* the other still wants it */
+    raise(SIGUSR1);
+    turn(other);
+    turn(loop);
+    ck_assert_int_eq(ran, 2);
+    ck_assert_int_eq(others, 2);
     cosy_loop_close(other);
+    ck_assert_ptr_eq(disposition(SIGUSR1), SIG_DFL);
+    ck_assert_ptr_eq(disposition(SIGUSR2), SIG_DFL);
+    cosy_loop_free(other);
+    cosy_loop_free(loop);
+}
+END_TEST
+
+START_TEST(what_was_there_before_returns)
+{
+    cosy_loop *loop = new_loop();
+    int ran = 0;
+    signal(SIGHUP, SIG_IGN); /* nohup */
+    signal(SIGUSR1, handler_of_somebody);
+    ck_assert_int_eq(cosy_add_signal_handler(loop, SIGHUP, count, &ran), 0);
+    ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), 0);
+    raise(SIGHUP);
+    turn(loop);
+    ck_assert_int_eq(ran, 1);
+    ck_assert_int_eq(cosy_remove_signal_handler(loop, SIGHUP), 1);
+    ck_assert_int_eq(cosy_remove_signal_handler(loop, SIGUSR1), 1);
+    ck_assert_ptr_eq(disposition(SIGHUP), SIG_IGN);
+    ck_assert_ptr_eq(disposition(SIGUSR1), handler_of_somebody);
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    cosy_loop_free(loop);
+}
+END_TEST
+
+START_TEST(adding_again_takes_over_from_a_later_handler)
+{
+    cosy_loop *loop = new_loop();
+    int ran = 0;
+    ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), 0);
+    signal(SIGUSR1, handler_of_somebody);
     ck_assert_int_eq(cosy_add_signal_handler(loop, SIGUSR1, count, &ran), 0);
     raise(SIGUSR1);
     turn(loop);
-    ck_assert_int_eq(ran, 2);
-    cosy_loop_free(other);
+    ck_assert_int_eq(ran, 1);
     cosy_loop_free(loop);
+    ck_assert_ptr_eq(disposition(SIGUSR1), handler_of_somebody);
+    signal(SIGUSR1, SIG_DFL);
 }
 END_TEST
 
@@ -253,7 +292,8 @@ static void *send_many(void *arg)
     return NULL;
 }
 
-/* TSan keeps a signal until the program's next call that it knows, and it does not know those that the loop sleeps in. */
+/* TSan keeps a signal until the program's next call that it knows, and it does not know those that the loop sleeps in.
+ */
 static void stay_awake(void *loop)
 {
     ck_assert_int_eq(cosy_call_later(loop, COSY_MS(1), stay_awake, loop, NULL), 0);
@@ -366,7 +406,8 @@ START_TEST(a_program_that_takes_over_ctrl_c_gets_all_of_them)
 {
     cosy_loop *loop = new_loop();
     int quiet = 0, ran = 0;
-    ck_assert_int_eq(cosy_signals_add_quiet(loop, SIGINT, count, &quiet), 0);
+    void (*before)(int) = disposition(SIGINT); /* the test library's */
+    ck_assert_int_eq(cosy_signals_add_quiet(loop, count, &quiet), 0);
     raise(SIGINT);
     turn(loop);
     ck_assert_int_eq(quiet, 1);
@@ -376,6 +417,35 @@ START_TEST(a_program_that_takes_over_ctrl_c_gets_all_of_them)
         turn(loop);
     }
     ck_assert_int_eq(ran, 3);
+    ck_assert_int_eq(quiet, 1);
+    ck_assert_int_eq(cosy_remove_signal_handler(loop, SIGINT), 1); /* it is the runner's again */
+    raise(SIGINT);
+    turn(loop);
+    ck_assert_int_eq(quiet, 2);
+    ck_assert_int_eq(ran, 3);
+    cosy_signals_remove_quiet(loop);
+    ck_assert_ptr_eq(disposition(SIGINT), before);
+    cosy_loop_free(loop);
+}
+END_TEST
+
+START_TEST(ctrl_c_that_another_loop_wants_is_not_the_runners)
+{
+    cosy_loop *loop = new_loop(), *other = new_loop();
+    int quiet = 0, ran = 0;
+    ck_assert_int_eq(cosy_signals_add_quiet(loop, count, &quiet), 0);
+    ck_assert_int_eq(cosy_add_signal_handler(other, SIGINT, count, &ran), 0);
+    for (int i = 0; i < 3; i++) {
+        raise(SIGINT);
+        turn(loop);
+        turn(other);
+    }
+    ck_assert_int_eq(ran, 3);
+    ck_assert_int_eq(quiet, 0);
+    cosy_loop_free(other);
+    raise(SIGINT);
+    turn(loop);
+    ck_assert_int_eq(quiet, 1);
     cosy_loop_free(loop);
 }
 END_TEST
@@ -413,8 +483,10 @@ int main(void)
     ADD_TESTS(suite, "handlers", a_handler_runs_in_a_turn_and_not_in_the_signal, each_signal_has_its_handler,
               adding_again_replaces, what_is_replaced_in_its_batch_does_not_run,
               what_is_removed_in_its_batch_does_not_run, removing_brings_the_default_back,
-              a_later_handler_of_somebody_else_stays, bad_signals_are_refused, one_loop_at_a_time_handles_signals,
-              a_program_that_takes_over_ctrl_c_gets_all_of_them, each_allocation_of_a_handler_fails_cleanly);
+              a_later_handler_of_somebody_else_stays, bad_signals_are_refused,
+              every_loop_that_wants_a_signal_hears_of_it, what_was_there_before_returns,
+              adding_again_takes_over_from_a_later_handler, a_program_that_takes_over_ctrl_c_gets_all_of_them,
+              ctrl_c_that_another_loop_wants_is_not_the_runners, each_allocation_of_a_handler_fails_cleanly);
     ADD_TESTS(suite, "arrival", many_signals_between_turns_are_one_call, a_signal_wakes_a_sleeping_loop,
               no_signal_is_lost_however_the_loop_sleeps, closing_while_signals_arrive_in_another_thread_is_safe,
               removing_waits_for_a_handler_that_is_about_to_wake, errno_survives_a_signal);

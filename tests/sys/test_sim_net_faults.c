@@ -454,7 +454,7 @@ static int everything(struct cosy_sys *sys)
     STEP(net->shutdown(sys, fds[1], SHUT_WR));
     STEP(net->getpeername(sys, fds[1], (struct sockaddr *)&address, &size));
     STEP(net->socketpair(sys, AF_UNIX, SOCK_STREAM, 0, fds + 3));
-    result = net->splice(sys, fds[3], fds[4], 1);
+    result = net->splice(sys, fds[3], fds[4], 1, false);
     if (result != -EINVAL)
         goto out;
     STEP(fds[5] = net->socket(sys, AF_UNIX, SOCK_DGRAM, 0));

@@ -147,24 +147,24 @@ BOTH_WORLDS(a_file_is_sent)
 BOTH_WORLDS(bytes_go_from_socket_to_pipe_and_on)
 {
     struct ends from = unix_pair(sys, SOCK_STREAM), pipe = pipe_pair(sys), to = unix_pair(sys, SOCK_STREAM);
-    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100), -EAGAIN);
+    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100, false), -EAGAIN);
     ck_assert_sent(sys, from.near, "through a pipe");
-    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100), 14);
-    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 7), 7);
+    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100, false), 14);
+    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 7, false), 7);
     ck_assert_received(sys, to.far, "through");
-    ck_assert_int_eq(net->splice(sys, from.far, to.near, 7), -EINVAL); /* no pipe */
+    ck_assert_int_eq(net->splice(sys, from.far, to.near, 7, false), -EINVAL); /* no pipe */
     close_socket(sys, from.near);
-    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100), 0); /* the end */
+    ck_assert_int_eq(net->splice(sys, from.far, pipe.near, 100, false), 0); /* the end */
     close_socket(sys, pipe.near);
-    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100), 7);
+    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100, false), 7);
     ck_assert_received(sys, to.far, " a pipe");
-    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100), 0);
+    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100, false), 0);
     close_socket(sys, from.far);
     close_socket(sys, pipe.far);
     pipe = pipe_pair(sys);
     ck_assert_int_eq(put_bytes(sys, pipe.near, "x", 1), 1);
     close_socket(sys, to.far);
-    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100), -EPIPE); /* and no signal */
+    ck_assert_int_eq(net->splice(sys, pipe.far, to.near, 100, false), -EPIPE); /* and no signal */
     close_socket(sys, to.near);
     close_ends(sys, pipe);
 }
@@ -175,8 +175,8 @@ SIMULATED(what_goes_together_and_what_not)
     int real[2], file = a_file(10);
     off_t offset = 0;
     ck_assert_int_eq(pipe2(real, O_NONBLOCK), 0);
-    ck_assert_int_eq(net->splice(sys, real[0], ends.near, 10), -EINVAL); /* two kernels */
-    ck_assert_int_eq(net->splice(sys, ends.far, real[1], 10), -EINVAL);
+    ck_assert_int_eq(net->splice(sys, real[0], ends.near, 10, false), -EINVAL); /* two kernels */
+    ck_assert_int_eq(net->splice(sys, ends.far, real[1], 10, false), -EINVAL);
     ck_assert_int_eq(net->sendfile(sys, packets.near, file, &offset, 10), -EINVAL);
     ck_assert_int_eq(net->sendfile(sys, ends.near, real[0], &offset, 10), -EINVAL);
     ck_assert_int_eq(net->sendfile(sys, real[1], ends.near, &offset, 10), -EINVAL);

@@ -15,6 +15,7 @@
 #include <limits.h>
 
 #include "../../base/heap.h"
+#include "../../base/memcheck.h"
 #include "../net.h"
 #include "../spin.h"
 #include "../syscalls.h"
@@ -29,7 +30,8 @@ static const unsigned MUTED = EPOLLONESHOT;
 struct epoll {
     struct cosy_sys sys;
     int fd;
-    bool no_pwait2; /* a kernel before 5.11 */
+    bool no_pwait2; /* a kernel before 5.11, or valgrind, which complains of a call that it does not know */
+    unsigned forks; /* when the set was made: a forked child shares its parent's, and makes one of its own */
     struct cosy_waker waker;
     struct cosy_spin spin;
     struct cosy_watches watches;
@@ -59,6 +61,28 @@ static cosy_ns epoll_now(struct cosy_sys *sys)
     return sys_clock();
 }
 
+static int fill_set(struct epoll *self, int epfd);
+
+static cosy_cold int make_own_set(struct epoll *self)
+{
+    int epfd = sys_epoll_create(EPOLL_CLOEXEC);
+    if (epfd < 0)
+        return epfd;
+    int error = fill_set(self, epfd);
+    if (!error)
+        error = sys_dup3(epfd, self->fd, O_CLOEXEC);
+    close(epfd);
+    if (error >= 0)
+        self->forks = atomic_load(&cosy_forks);
+    return error < 0 ? error : 0;
+}
+
+/* Before each call that changes the set or asks it. */
+static inline int be_owner(struct epoll *self)
+{
+    return likely(self->forks == atomic_load_explicit(&cosy_forks, memory_order_relaxed)) ? 0 : make_own_set(self);
+}
+
 /* The table is as long as the highest number: look that it is a descriptor before it grows. */
 static int reserve(struct epoll *self, int fd)
 {
@@ -71,6 +95,8 @@ static int epoll_watch(struct cosy_sys *sys, int fd, unsigned events, void *data
 {
     struct epoll *self = epoll_of(sys);
     int error = fd < 0 ? -EBADF : cosy_sys_check_events(events);
+    if (!error)
+        error = be_owner(self);
     if (!error)
         error = reserve(self, fd);
     if (error)
@@ -98,6 +124,8 @@ static int epoll_rewatch(struct cosy_sys *sys, uint64_t id, unsigned events)
     struct epoll *self = epoll_of(sys);
     struct cosy_watch *watch = cosy_watches_by_id(&self->watches, id);
     int error = watch ? cosy_sys_check_events(events) : -ENOENT;
+    if (!error)
+        error = be_owner(self);
     if (error)
         return error;
     if (cosy_watch_is_edge(watch))
@@ -121,7 +149,8 @@ static int epoll_unwatch(struct cosy_sys *sys, uint64_t id)
     if (!watch)
         return -ENOENT;
     /* Failure is no concern: the descriptor was closed, or what remains is recognised as stale in wait(). */
-    control(self->fd, EPOLL_CTL_DEL, watch->fd, 0, 0);
+    if (be_owner(self) == 0)
+        control(self->fd, EPOLL_CTL_DEL, watch->fd, 0, 0);
     cosy_watches_remove(&self->watches, watch);
     return 0;
 }
@@ -255,6 +284,9 @@ static int epoll_wait_events(struct cosy_sys *sys, cosy_ns deadline, struct cosy
     cosy_assert(max > 0);
     if (max > BATCH)
         max = BATCH;
+    int error = be_owner(self);
+    if (error)
+        return error;
     for (;;) {
         cosy_ns now = deadline > 0 ? sys_clock() : 0;
         int count = collect(self, now, deadline, max);
@@ -280,7 +312,9 @@ static int epoll_wake(struct cosy_sys *sys)
 static int epoll_poll_fd(struct cosy_sys *sys)
 {
     struct epoll *self = epoll_of(sys);
-    int error = cosy_waker_embed(&self->waker, self->waker.fd);
+    int error = be_owner(self);
+    if (!error)
+        error = cosy_waker_embed(&self->waker, self->waker.fd);
     return error ? error : self->fd;
 }
 
@@ -318,7 +352,9 @@ int cosy_sys_open_epoll(struct cosy_sys **ret_sys, const struct cosy_sys_config 
     self->sys.net = &cosy_linux_net_ops;
     self->waker.fd = -1;
     self->spin.limit = config->spin;
+    self->no_pwait2 = RUNNING_ON_VALGRIND;
     cosy_watches_init(&self->watches);
+    self->forks = atomic_load(&cosy_forks);
     self->fd = sys_epoll_create(EPOLL_CLOEXEC);
     int error = self->fd < 0 ? self->fd : cosy_waker_open(&self->waker);
     if (!error)

@@ -4,17 +4,36 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <linux/magic.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "../syscalls.h"
+
+/* What a network's file system is asked may be interrupted. */
+#define UNINTERRUPTED(call)                                                                                            \
+    ({                                                                                                                 \
+        int answer_;                                                                                                   \
+        do                                                                                                             \
+            answer_ = COSY_SYS_CALL(call);                                                                             \
+        while (answer_ == -EINTR);                                                                                     \
+        answer_;                                                                                                       \
+    })
 
 int cosy_sys_stat_fd(int fd, struct stat *ret_status)
 {
     return sys_fstat(fd, ret_status);
 }
 
+int cosy_sys_status_flags(int fd)
+{
+    return COSY_SYS_CALL(fcntl(fd, F_GETFL));
+}
+
 int cosy_sys_access_mode(int fd)
 {
-    int flags = COSY_SYS_CALL(fcntl(fd, F_GETFL));
+    int flags = cosy_sys_status_flags(fd);
     return flags < 0 ? flags : flags & O_ACCMODE;
 }
 
@@ -33,6 +52,56 @@ int cosy_sys_reopen(int fd, bool writing)
 int cosy_sys_read_file(int fd, void *buffer, size_t size)
 {
     return sys_read(fd, buffer, size);
+}
+
+bool cosy_sys_is_in_memory(int fd)
+{
+    struct statfs status;
+    return UNINTERRUPTED(fstatfs(fd, &status)) == 0 &&
+           (status.f_type == TMPFS_MAGIC || (unsigned long)status.f_type == RAMFS_MAGIC);
+}
+
+/* The caller asks for no more than an int tells. */
+int64_t cosy_sys_copy_range(int from, int64_t *from_at, int to, int64_t *to_at, size_t size)
+{
+    return UNINTERRUPTED(copy_file_range(from, from_at, to, to_at, size, 0));
+}
+
+int cosy_sys_lock(int fd, int type)
+{
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET};
+    int result = UNINTERRUPTED(fcntl(fd, F_OFD_SETLK, &lock));
+    return result == -EACCES ? -EAGAIN : result;
+}
+
+int cosy_sys_chmod_fd(int fd, mode_t mode)
+{
+    return UNINTERRUPTED(fchmod(fd, mode));
+}
+
+int cosy_sys_list(int fd, void *buffer, size_t size)
+{
+    return UNINTERRUPTED(syscall(SYS_getdents64, fd, buffer, size));
+}
+
+int cosy_sys_stat_at(int dir, const char *name, int flags, struct stat *ret_status)
+{
+    return UNINTERRUPTED(fstatat(dir, name, ret_status, flags));
+}
+
+int cosy_sys_inotify(void)
+{
+    return COSY_SYS_CALL(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+}
+
+int cosy_sys_inotify_add(int fd, const char *path, uint32_t events)
+{
+    return UNINTERRUPTED(inotify_add_watch(fd, path, events));
+}
+
+int cosy_sys_inotify_remove(int fd, int watch)
+{
+    return COSY_SYS_CALL(inotify_rm_watch(fd, watch));
 }
 
 int cosy_sys_terminal_size(int fd, struct winsize *ret_size)

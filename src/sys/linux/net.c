@@ -85,31 +85,45 @@ static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, in
 }
 
 /* writev, sendfile and splice raise SIGPIPE where nobody reads, and have no flag against it. Blocked for the call, the signal stays pending and is
- * taken; one that was pending before is left alone. */
+ * taken; one that was pending before is left alone: there can be such a one only where it was blocked before. */
 struct sigpipe {
     sigset_t only, before;
-    bool blocked;
+    bool was_blocked, was_pending;
 };
 
 static void hold_sigpipe(struct sigpipe *held)
 {
-    sigset_t pending;
     sigemptyset(&held->only);
     sigaddset(&held->only, SIGPIPE);
-    sigpending(&pending);
-    held->blocked = !sigismember(&pending, SIGPIPE);
-    if (held->blocked)
-        pthread_sigmask(SIG_BLOCK, &held->only, &held->before);
+    held->was_pending = false;
+    pthread_sigmask(SIG_BLOCK, &held->only, &held->before);
+    held->was_blocked = sigismember(&held->before, SIGPIPE);
+    if (unlikely(held->was_blocked)) {
+        sigset_t pending;
+        sigpending(&pending);
+        held->was_pending = sigismember(&pending, SIGPIPE);
+    }
 }
 
 static int drop_sigpipe(struct sigpipe *held, int result)
 {
-    if (!held->blocked)
-        return result;
-    if (result == -EPIPE)
+    if (result == -EPIPE && !held->was_pending)
         sigtimedwait(&held->only, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+    if (likely(!held->was_blocked))
+        pthread_sigmask(SIG_SETMASK, &held->before, NULL);
     return result;
+}
+
+static int net_recvmmsg(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(recvmmsg(fd, messages, count, flags | MSG_CMSG_CLOEXEC, NULL));
+}
+
+static int net_sendmmsg(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    (void)sys;
+    return COSY_SYS_CALL(sendmmsg(fd, messages, count, flags | MSG_NOSIGNAL));
 }
 
 static int net_writev(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
@@ -158,12 +172,21 @@ static int net_sendfile(struct cosy_sys *sys, int out, int file, off_t *offset, 
     return drop_sigpipe(&held, COSY_SYS_CALL(sendfile(out, file, offset, cut(size))));
 }
 
-static int net_splice(struct cosy_sys *sys, int in, int out, size_t size)
+static int net_splice(struct cosy_sys *sys, int in, int out, size_t size, bool ours)
 {
     (void)sys;
+    enum { HOW = SPLICE_F_NONBLOCK | SPLICE_F_MOVE };
+    if (ours)
+        return COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), HOW));
     struct sigpipe held;
     hold_sigpipe(&held);
-    return drop_sigpipe(&held, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE)));
+    return drop_sigpipe(&held, COSY_SYS_CALL(splice(in, NULL, out, NULL, cut(size), HOW)));
+}
+
+static void net_grow_pipe(struct cosy_sys *sys, int fd, int size)
+{
+    (void)sys;
+    (void)COSY_SYS_CALL(fcntl(fd, F_SETPIPE_SZ, size));
 }
 
 static int net_set_nonblocking(struct cosy_sys *sys, int fd, bool on)
@@ -214,6 +237,8 @@ const struct cosy_net_ops cosy_linux_net_ops = {
     .send = net_send,
     .recvmsg = net_recvmsg,
     .sendmsg = net_sendmsg,
+    .recvmmsg = net_recvmmsg,
+    .sendmmsg = net_sendmmsg,
     .readv = net_readv,
     .writev = net_writev,
     .shutdown = net_shutdown,
@@ -223,6 +248,7 @@ const struct cosy_net_ops cosy_linux_net_ops = {
     .setsockopt = net_setsockopt,
     .sendfile = net_sendfile,
     .splice = net_splice,
+    .grow_pipe = net_grow_pipe,
     .set_nonblocking = net_set_nonblocking,
     .examine_path = net_examine_path,
     .remove_path = net_remove_path,

@@ -13,6 +13,7 @@
  *    while there is any: edges are never dropped, and wait() does not sleep on one.
  *  - A descriptor whose watch is armed is closed by the ring, behind the cancel: the request holds the open file. It stands in
  *    `closing`, which has as many places as `cancels`, until then.
+ *  - Operations on files (uring_ops.h) hold memory of the program's. So a ring that has any is not left: another thread's wait() is refused.
  *  - What the kernel noted while the program ran is a hint only, because the program may have read since. Completions
  *    that lie there when wait() begins are asked for again, in the same enter. Of noted wake-ups that become
  *    completions in the enter, the kernel reports the state of then: wait() asks poll(2) for the state of now.
@@ -36,18 +37,16 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
 
 #include <limits.h>
 #include <pthread.h>
-#if COSY_VALGRIND
-#include <valgrind/valgrind.h>
-#else
-#define RUNNING_ON_VALGRIND 0
-#endif
+#include <stdlib.h>
 
 #include "../../base/heap.h"
+#include "../../base/memcheck.h"
 #include "../net.h"
 #include "../spin.h"
 #include "../syscalls.h"
 #include "../waker.h"
 #include "../watches.h"
+#include "uring_ops.h"
 
 enum { SUBMISSIONS = 256, COMPLETIONS = 4096, BATCH = 256 };
 
@@ -61,6 +60,7 @@ static const unsigned NEEDED = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING
 struct uring {
     struct cosy_sys sys;
     struct io_uring ring;
+    bool on_valgrind;
     bool ring_open;    /* false after a move to another thread that failed */
     bool registered;   /* the ring's descriptor, in the owner's table */
     bool wake_armed;   /* the multishot poll on the waker */
@@ -73,6 +73,8 @@ struct uring {
     struct cosy_watches watches;
     struct cosy_link due;
     struct cosy_link edged;
+    struct cosy_uring_ops files;
+    pid_t process; /* whose ring it is */
     uint64_t *cancels;
     int *closing;
     uint32_t cancel_count, closing_count, cancel_room; /* cancel_room: of both */
@@ -245,7 +247,7 @@ static int sleep_on_valgrind(struct uring *self, cosy_ns left)
 
 static int sleep_for_completion(struct uring *self, cosy_ns left)
 {
-    return RUNNING_ON_VALGRIND ? sleep_on_valgrind(self, left) : enter(self, 1, left);
+    return unlikely(self->on_valgrind) ? sleep_on_valgrind(self, left) : enter(self, 1, left);
 }
 
 /* ---- requests ---- */
@@ -346,12 +348,28 @@ static int prepare_due(struct uring *self)
     return 0;
 }
 
+static int prepare_files(struct uring *self)
+{
+    struct cosy_uring_ops *files = &self->files;
+    struct io_uring_sqe *sqe;
+    int error = 0;
+    while (!cosy_list_empty(&files->cancels) && (error = next_entry(self, &sqe)) == 0) {
+        cosy_uring_ops_send_cancel(files, sqe);
+        io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
+    }
+    while (!error && !cosy_list_empty(&files->due) && (error = next_entry(self, &sqe)) == 0)
+        cosy_uring_ops_send(files, sqe);
+    return error;
+}
+
 static int prepare_all(struct uring *self)
 {
     int error = prepare_cancels(self);
     if (!error)
         error = prepare_wake(self);
-    return error ? error : prepare_due(self);
+    if (!error)
+        error = prepare_due(self);
+    return error ? error : prepare_files(self);
 }
 
 /* ---- completions ---- */
@@ -428,6 +446,8 @@ static int collect(struct uring *self, struct cosy_sys_event *events, int max, b
     io_uring_for_each_cqe(&self->ring, head, cqe)
     {
         seen++;
+        if (cosy_uring_ops_completed(&self->files, cqe))
+            continue;
         struct cosy_watch *watch = watch_of(self, cqe);
         if (!watch)
             continue;
@@ -515,22 +535,34 @@ static void make_all_due(struct uring *self)
     }
 }
 
+/* What is in flight stays with the ring of the thread that sent it; a forked child has only copies of what the parent's will write to. */
+static int leave_files(struct uring *self)
+{
+    if (self->files.sent && self->process == getpid())
+        return -EBUSY;
+    cosy_uring_ops_end_all(&self->files, -ECANCELED);
+    return 0;
+}
+
 /* Makes the ring this thread's. */
 static cosy_cold int take_over(struct uring *self)
 {
-    int error = 0;
+    int error = leave_files(self);
+    if (error)
+        return error;
     if (self->owner || !self->ring_open) {
         tear_down(self);
         make_all_due(self);
         error = set_up(self);
     }
-    if (!error && (self->notify_fd >= 0 || RUNNING_ON_VALGRIND))
+    if (!error && (self->notify_fd >= 0 || self->on_valgrind))
         error = start_notifying(self);
     if (!error)
         error = sys_uring_enable(&self->ring); /* last, because it works once */
     if (error)
         return error;
     self->owner = this_thread();
+    self->process = getpid();
     self->registered = sys_uring_register_ring(&self->ring) == 1; /* spares a look-up per enter */
     return 0;
 }
@@ -721,7 +753,7 @@ static int uring_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_ev
             error = prepare_all(self);
         if (error)
             break;
-        if (!cosy_list_empty(&self->edged))
+        if (!cosy_list_empty(&self->edged) || !cosy_list_empty(&self->files.ended))
             deadline = INT64_MIN;
         cosy_ns now = deadline > 0 ? sys_clock() : 0;
         bool old_news = has_kernel_work(self);
@@ -734,11 +766,14 @@ static int uring_wait(struct cosy_sys *sys, cosy_ns deadline, struct cosy_sys_ev
             reported = confirm(self, events, reported);
         bury_invalid(self, events, reported);
         reported = report_edges(self, events, reported, max);
+        reported = cosy_uring_ops_report(&self->files, events, reported, max);
         if (reported || woken || !seen || deadline <= now) {
             arm_if_embedded(self);
             return reported;
         }
     }
+    if (unlikely(self->files.sent != 0) && self->owner != this_thread())
+        return error;
     /* EAGAIN, EBUSY: the kernel is short of something for now; the program goes on, and asks again. */
     return error == -EINTR || error == -EAGAIN || error == -EBUSY ? 0 : error;
 }
@@ -747,6 +782,8 @@ static bool uring_peek(struct cosy_sys *sys)
 {
     struct uring *self = uring_of(sys);
     if (cosy_waker_pending(&self->waker) || !cosy_list_empty(&self->due) || !cosy_list_empty(&self->edged))
+        return true;
+    if (!cosy_list_empty(&self->files.due) || !cosy_list_empty(&self->files.ended))
         return true;
     return self->ring_open && (has_completions(self) || has_kernel_work(self));
 }
@@ -771,6 +808,50 @@ static int uring_poll_fd(struct cosy_sys *sys)
     return self->notify_fd;
 }
 
+/* ---- operations on files ---- */
+
+static int uring_submit(struct cosy_sys *sys, struct cosy_file_op *op)
+{
+    struct uring *self = uring_of(sys);
+    int error;
+    while ((error = cosy_sys_fault()) == -EINTR) /* a signal is no reason to give up */
+        ;
+    if (error)
+        return error;
+    if (unlikely(!self->files.probed) && self->ring_open)
+        cosy_uring_ops_probe(&self->files, &self->ring);
+    error = cosy_uring_ops_add(&self->files, op);
+    if (!error)
+        arm_if_embedded(self);
+    return error;
+}
+
+static void uring_cancel_op(struct cosy_sys *sys, struct cosy_file_op *op)
+{
+    struct uring *self = uring_of(sys);
+    cosy_uring_ops_cancel(&self->files, op);
+    arm_if_embedded(self);
+}
+
+/* Outside the thread that sent it, only that thread's end makes it end: then its completion lies there already. */
+static void uring_finish_op(struct cosy_sys *sys, struct cosy_file_op *op)
+{
+    struct uring *self = uring_of(sys);
+    cosy_uring_ops_cancel(&self->files, op);
+    while (op->step == COSY_FILE_OP_SENT) {
+        bool seen, mine = self->owner == this_thread();
+        if (mine && prepare_files(self) == 0)
+            enter(self, 1, COSY_NEVER);
+        collect(self, NULL, 0, &seen);
+        if (!seen && !mine && op->step == COSY_FILE_OP_SENT) {
+            tear_down(self);
+            cosy_uring_ops_end_all(&self->files, -ECANCELED);
+        }
+    }
+    cosy_list_remove(&op->link);
+    op->step = COSY_FILE_OP_NEW;
+}
+
 /* Closing a ring lets its requests go in the background. Take them back before, so that the descriptors they hold
  * are free when close() returns. */
 static void take_back_requests(struct uring *self)
@@ -793,6 +874,7 @@ static void uring_close(struct cosy_sys *sys)
         close(self->notify_fd);
     cosy_waker_close(&self->waker);
     cosy_watches_clear(&self->watches);
+    cosy_uring_ops_clear(&self->files);
     cosy_heap_free(self->cancels);
     cosy_heap_free(self->closing);
     cosy_heap_free(self);
@@ -811,6 +893,9 @@ static const struct cosy_sys_ops uring_ops = {
     .peek = uring_peek,
     .wake = uring_wake,
     .poll_fd = uring_poll_fd,
+    .submit = uring_submit,
+    .cancel_op = uring_cancel_op,
+    .finish_op = uring_finish_op,
 };
 
 int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config *config)
@@ -823,9 +908,11 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
     self->sys.net = &cosy_linux_net_ops;
     self->spin.limit = config->spin;
     self->notify_fd = -1;
+    self->on_valgrind = RUNNING_ON_VALGRIND && !getenv("COSY_HOOKS"); /* with COSY_HOOKS=0, the ordinary paths are counted */
     cosy_watches_init(&self->watches);
     cosy_list_init(&self->due);
     cosy_list_init(&self->edged);
+    cosy_uring_ops_init(&self->files);
     int error = cosy_waker_open(&self->waker);
     if (!error)
         error = set_up(self);

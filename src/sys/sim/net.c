@@ -223,6 +223,23 @@ static int net_recvmsg(struct cosy_sys *sys, int fd, struct msghdr *message, int
     return result;
 }
 
+/* As the kernel: an error behind the first comes back with the next call. */
+static int net_recvmmsg(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (!sim_is_virtual(fd))
+        return cosy_linux_net_ops.recvmmsg(sys, fd, messages, count, flags);
+    unsigned got = 0;
+    int result = 0;
+    for (; got < count && (result = net_recvmsg(sys, fd, &messages[got].msg_hdr, flags)) >= 0; got++)
+        messages[got].msg_len = (unsigned)result;
+    if (got > 0 && result < 0 && result != -EAGAIN) {
+        struct sim_file *file = cosy_sim_file(network_of(sys), fd);
+        sim_socket_of(file)->error = -result;
+        cosy_sim_touch(network_of(sys), file, SIM_BOTH);
+    }
+    return got > 0 || count == 0 ? (int)got : result;
+}
+
 static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, int count)
 {
     struct sim_file *file;
@@ -268,6 +285,17 @@ static int net_sendmsg(struct cosy_sys *sys, int fd, const struct msghdr *messag
         return cosy_linux_net_ops.sendmsg(sys, fd, message, flags);
     int error = begin_socket(sys, fd, &socket);
     return error ? error : send_on(network_of(sys), socket, message, flags);
+}
+
+static int net_sendmmsg(struct cosy_sys *sys, int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (!sim_is_virtual(fd))
+        return cosy_linux_net_ops.sendmmsg(sys, fd, messages, count, flags);
+    unsigned sent = 0;
+    int result = 0;
+    for (; sent < count && (result = net_sendmsg(sys, fd, &messages[sent].msg_hdr, flags)) >= 0; sent++)
+        messages[sent].msg_len = (unsigned)result;
+    return sent > 0 || count == 0 ? (int)sent : result;
 }
 
 static int net_send(struct cosy_sys *sys, int fd, const void *data, size_t size, int flags)
@@ -329,11 +357,17 @@ static int net_sendfile(struct cosy_sys *sys, int out, int file, off_t *offset, 
     return error ? error : cosy_sim_sendfile(network_of(sys), to, file, offset, cut(size));
 }
 
-static int net_splice(struct cosy_sys *sys, int in, int out, size_t size)
+static void net_grow_pipe(struct cosy_sys *sys, int fd, int size)
+{
+    if (!sim_is_virtual(fd))
+        cosy_linux_net_ops.grow_pipe(sys, fd, size); /* simulated ones have the size that the simulation gives them */
+}
+
+static int net_splice(struct cosy_sys *sys, int in, int out, size_t size, bool ours)
 {
     struct sim_file *from, *to;
     if (!sim_is_virtual(in) && !sim_is_virtual(out))
-        return cosy_linux_net_ops.splice(sys, in, out, size);
+        return cosy_linux_net_ops.splice(sys, in, out, size, ours);
     if (!sim_is_virtual(in) || !sim_is_virtual(out))
         return -EINVAL;
     int error = begin_file(sys, in, &from);
@@ -374,6 +408,8 @@ const struct cosy_net_ops cosy_sim_net_ops = {
     .recv = net_recv,
     .send = net_send,
     .recvmsg = net_recvmsg,
+    .recvmmsg = net_recvmmsg,
+    .sendmmsg = net_sendmmsg,
     .sendmsg = net_sendmsg,
     .readv = net_readv,
     .writev = net_writev,
@@ -384,6 +420,7 @@ const struct cosy_net_ops cosy_sim_net_ops = {
     .setsockopt = net_setsockopt,
     .sendfile = net_sendfile,
     .splice = net_splice,
+    .grow_pipe = net_grow_pipe,
     .set_nonblocking = net_set_nonblocking,
     .examine_path = net_examine_path,
     .remove_path = net_remove_path,
