@@ -6,7 +6,9 @@
  *     cosy_blocking int wait_for_disk();   blocks the thread: never call it from async functions
  *
  * gcc ignores the marks; `cosy check FILE.c` runs the check for its users. At run time a wait outside a task
- * returns -COSY_ENOTASK, whatever the compiler. Calls through function pointers are not followed.
+ * returns -COSY_ENOTASK, whatever the compiler. Calls through function pointers are not followed. Of the C library's
+ * calls that block, `cosy check` knows sleep, usleep, nanosleep and system; debug mode (COSY_DEBUG=1) tells of whatever
+ * has kept the loop for longer than slow_callback_duration.
  */
 #ifndef COSY_COLOUR_H
 #define COSY_COLOUR_H
@@ -44,6 +46,14 @@ static inline void cosy_no_await_end(void) {}
 /* Tells the check that this place runs in a task (a callback that only tasks call). Free of cost. */
 static inline void cosy_assert_async(void) COSY_COLOUR_(assert_shared_capability(cosy_async_context)) cosy_unchecked;
 static inline void cosy_assert_async(void) {}
+
+#ifdef COSY_CHECK_C_LIBRARY_ /* by `cosy check`, before the C library's own declarations, which take the mark over */
+struct timespec;
+cosy_blocking unsigned sleep(unsigned seconds);
+cosy_blocking int usleep(unsigned microseconds);
+cosy_blocking int nanosleep(const struct timespec *duration, struct timespec *ret_rest);
+cosy_blocking int system(const char *command);
+#endif
 
 /* The result tells of failure and must be looked at. */
 #define cosy_must_use __attribute__((warn_unused_result))

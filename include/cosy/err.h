@@ -39,7 +39,12 @@ extern "C" {
     X(COSY_ESHUTDOWN, 5022, "RuntimeError: after shutdown", "the pool or executor is shut down")                 \
     X(COSY_EINCOMPLETE, 5023, "IncompleteReadError", "the stream ended before all was read")                   \
     X(COSY_ENONAME, 5024, "gaierror", "the name cannot be resolved")                                           \
-    X(COSY_ENOSENDFILE, 5025, "SendfileNotAvailableError", "the kernel cannot send this file by itself")
+    X(COSY_ENOSENDFILE, 5025, "SendfileNotAvailableError", "the kernel cannot send this file by itself")           \
+    X(COSY_EPROCESS, 5031, "CalledProcessError", "the program has failed")                                         \
+    X(COSY_EFORKED, 5032, "another process's loop", "the loop is the parent's of this forked process")             \
+    X(COSY_ETLS, 5040, "SSLError", "the TLS protocol failed")                                                      \
+    X(COSY_ECERTIFICATE, 5041, "SSLCertVerificationError", "the certificate is not trusted")                       \
+    X(COSY_ETRUNCATED, 5042, "SSLEOFError", "the peer ended the connection without TLS's goodbye")
 
 enum {
 #define COSY_ERROR_ENUM_(name, number, title, text) name = number,

@@ -39,7 +39,8 @@ int cosy_future_set_result(cosy_future *future, int64_t result);
 /* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels, and the message says why
  * (asyncio's Future.cancel(msg)). message: printf-style, or NULL. Errors as cosy_future_set_result; -EINVAL for a code that is not positive. */
 int cosy_future_set_error(cosy_future *future, int code, const char *message, ...) __attribute__((format(printf, 3, 4)));
-/* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done. */
+/* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done; else its error, if it
+ * has one, counts as looked at. */
 bool cosy_future_cancel(cosy_future *future);
 
 /* Whether a future has ended, in whatever way; whether it was cancelled. NULL: false. */

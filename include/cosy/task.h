@@ -155,7 +155,7 @@ void cosy_task_drop(cosy_task *task); /* NULL is fine */
 static inline void cosy_task_dropp_(cosy_task **task) { cosy_task_drop(*task); }
 
 /* Asks the task to stop: its present wait, or the next one, returns -ECANCELED once. One that has not begun never begins. Each call counts
- * (cosy_task_cancelling). False when it is done. */
+ * (cosy_task_cancelling). False when it is done: then its error, if it ended with one, counts as looked at. */
 bool cosy_task_cancel(cosy_task *task);
 /* Asks the task to stop as cosy_task_cancel does, and says why. The reason is copied. Whoever awaits the task finds it in
  * cosy_error_message(-ECANCELED), and so on along a chain of tasks that await each other, as far as the code is passed on. */

@@ -5,6 +5,7 @@
 #include <cosy/log.h>
 #include <cosy/trace.h>
 
+#include "../loop/fork.h"
 #include "capture.h"
 #include "object.h"
 #include "unwind.h"
@@ -17,6 +18,13 @@ cosy_cold static struct cosy_task *complain(const char *what)
         snprintf(place, sizeof place, ", at %s:%d in %s", caller.file, caller.line, caller.function);
     else if (*caller.function && *caller.function != '?')
         snprintf(place, sizeof place, ", in %s", caller.function);
+    if (cosy_fork_is_child()) {
+        cosy_log(COSY_LOG_ERROR,
+                 "cosy: %s was called in a forked child%s, whose tasks are the parent's; run a loop of the child's own "
+                 "by cosy_run, or take the parent's place by cosy_after_fork_child()",
+                 what, place);
+        return NULL;
+    }
     cosy_log(COSY_LOG_ERROR,
              "cosy: await outside async: %s was called outside a task%s; run the calling function with cosy_run, or "
              "start it as a task",
@@ -78,6 +86,8 @@ int cosy_future_outcome(struct cosy_future *future)
     future->node.flags |= FLAG_RETRIEVED;
     if (future->node.state == STATE_ERROR || *cosy_future_words(future))
         cosy_error_inherit((int)future->result, future);
+    else
+        cosy_error_forget((int)future->result);
     return (int)future->result;
 }
 

@@ -220,6 +220,13 @@ void cosy_error_inherit(int code, struct cosy_future *from)
     replace_here(error);
 }
 
+void cosy_error_forget(int code)
+{
+    struct cosy_error *error = *cosy_error_here();
+    if (error && error->code == code)
+        replace_here(NULL);
+}
+
 struct cosy_error *cosy_error_take(int code)
 {
     struct cosy_error **here = cosy_error_here(), *error = *here;

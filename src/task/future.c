@@ -168,10 +168,14 @@ int cosy_future_set_error(cosy_future *future, int code, const char *message, ..
 
 bool cosy_future_cancel_with(struct cosy_future *future, const char *reason)
 {
-    if (!future || cosy_future_is_done(future))
+    if (!future)
         return false;
     if (cosy_is_task(future))
         return cosy_task_cancel_with(cosy_as_task(future), *reason ? reason : NULL);
+    if (cosy_future_is_done(future)) {
+        future->node.flags |= FLAG_RETRIEVED; /* who cancels does not care how it ended */
+        return false;
+    }
     if (future->loop->closed)
         return false;
     if (*reason)

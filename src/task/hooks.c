@@ -6,17 +6,7 @@
 #include <string.h>
 
 #include "../base/heap.h"
-
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND                0
-#define VALGRIND_STACK_REGISTER(low, high) 0u
-#define VALGRIND_STACK_DEREGISTER(id)      (void)(id)
-#endif
+#include "../base/memcheck.h"
 
 #define weak __attribute__((weak))
 void weak __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);

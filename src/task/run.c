@@ -33,6 +33,7 @@ enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
 struct eager {
     struct eager *outer;
     struct cosy_task *parent; /* NULL: a callback */
+    struct cosy_task *buried; /* in a forked child: who that was */
     void *sp;
 };
 static __thread struct eager *eager_now __attribute__((tls_model("initial-exec")));
@@ -42,6 +43,21 @@ cosy_hidden int cosy_yield_queued(struct cosy_task *me);
 cosy_hidden int cosy_yield_crowded(struct cosy_task *me);
 
 static inline struct cosy_task *task_of(struct cosy_node_ *node) { return (struct cosy_task *)(void *)node; }
+
+/* A creator's code goes on in a forked child when its eager task returns there, as any caller's does: but not as a task. */
+static void forked(bool dead)
+{
+    for (struct eager *eager = eager_now; eager; eager = eager->outer) {
+        if (dead)
+            eager->buried = eager->parent;
+        eager->parent = dead ? NULL : eager->buried;
+    }
+}
+
+__attribute__((constructor)) static void hear_of_forks(void)
+{
+    cosy_loop_hooks.forked = forked;
+}
 
 /* ---- tools ---- */
 
@@ -319,6 +335,31 @@ static __attribute__((noinline)) int64_t switch_away_slowly(struct cosy_task *me
     }
 }
 
+/* The two cases that are nearly as frequent as a task that goes on: the turn ends, another one may begin at once, and begins with a task that
+ * goes on; or a task begins, on a warm stack. Nothing is called but by the last jump, so no register is saved and loaded. */
+static __attribute__((noinline)) int64_t switch_away_leaf(struct cosy_task *me, struct cosy_loop *loop, struct cosy_node_ *node)
+{
+    struct cosy_task *task = task_of(node);
+    if (likely(node->kind == COSY_NODE_MARKER)) {
+        struct cosy_node_ **head = loop->head, **tail = loop->tail;
+        task = task_of(head[1]); /* there is a slot: at least the joint's */
+        if (unlikely(loop->skip == 0) || unlikely(head + 1 == tail) || unlikely(tail + 1 == loop->stop) || unlikely(task == me) ||
+            unlikely(task->future.node.kind != COSY_NODE_TASK))
+            return switch_away_slowly(me, loop);
+        loop->skip--;
+        *tail = node;
+        loop->tail = tail + 1;
+        loop->head = head + 2;
+        cosy_thread_.current = task;
+        return cosy_switch_with(&me->future.sp, task->future.sp, task->future.result);
+    }
+    if (unlikely(node->kind != COSY_NODE_TASK_NEW) || unlikely(!begin_warm(task)))
+        return switch_away_slowly(me, loop);
+    loop->head++;
+    cosy_thread_.current = task;
+    return cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
+}
+
 /* Whoever lets a task go on hands it the result of its wait, or -ECANCELED for a cancel that came while it was queued. So the switch is the last that
  * happens here, and there is no frame of ours to come back to: a return after a switch is mispredicted. */
 static inline int64_t switch_away(struct cosy_task *me)
@@ -326,7 +367,7 @@ static inline int64_t switch_away(struct cosy_task *me)
     struct cosy_loop *loop = cosy_thread_.loop; /* not by way of the task: each switch would wait for the one before */
     struct cosy_node_ *node = *loop->head;
     if (unlikely(node->kind != COSY_NODE_TASK))
-        return switch_away_slowly(me, loop);
+        return switch_away_leaf(me, loop, node);
     struct cosy_task *task = task_of(node);
     loop->head++;
     cosy_thread_.current = task;

@@ -308,8 +308,12 @@ static void deliver(struct cosy_task *first)
 
 bool cosy_task_cancel_within(struct cosy_task *task, const char *reason, const void *inside)
 {
-    if (!task || cosy_future_is_done(&task->future))
+    if (!task)
         return false;
+    if (cosy_future_is_done(&task->future)) {
+        task->future.node.flags |= FLAG_RETRIEVED; /* who cancels does not care how it ended */
+        return false;
+    }
     if (unlikely(task->in_cancel)) {
         task->in_cancel = CANCEL_CAME_BACK;
         return false;

@@ -297,6 +297,8 @@ void cosy_error_inherit(int code, struct cosy_future *from);
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
 void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
+/* No record here tells of `code` any longer: a failure without words came after it. */
+void cosy_error_forget(int code);
 /* Takes the thread's latest record away when it tells of `code`, so that another thread may have it; NULL when there is none. */
 struct cosy_error *cosy_error_take(int code);
 /* A new record with the words of `cause`, which it owns from now on: what happened in `who` ("job 'x' ..."). NULL without memory. */

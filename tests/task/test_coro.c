@@ -204,6 +204,57 @@ ASYNC_TEST(one_that_ignores_its_close_is_told)
     return 0;
 }
 
+ASYNC_TEST(closing_again_does_nothing) /* test_func_19 of CPython's test_coroutines.py */
+{
+    cosy_coro *c = cosy_call(echo, 5);
+    ck_assert_int_eq(cosy_coro_send(c, 0, NULL), COSY_YIELDED);
+    ck_assert_int_eq(cosy_coro_send(c, 1, NULL), COSY_YIELDED);
+    ck_assert_noted("");
+    ck_assert_int_eq(cosy_coro_close(c), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(cosy_coro_close(c), 0);
+    ck_assert_noted("thrown:COSY_EGENEXIT"); /* once */
+    return 0;
+}
+
+static int translate_what_is_thrown(void)
+{
+    int64_t sent = 0;
+    int thrown = cosy_suspend(1, &sent);
+    return thrown == -EDOM ? -EPROTO : thrown < 0 ? thrown : (int)sent;
+}
+
+static int await_the_translator(void)
+{
+    return cosy_await(cosy_call(translate_what_is_thrown));
+}
+
+ASYNC_TEST(what_is_sent_and_thrown_reaches_the_innermost) /* test_await_14 */
+{
+    int64_t value = 0;
+    cosy_coro *c = cosy_call(await_the_translator);
+    ck_assert_int_eq(cosy_coro_send(c, 0, NULL), COSY_YIELDED);
+    ck_assert_int_eq(cosy_coro_send(c, 9, &value), COSY_RETURNED);
+    ck_assert_int_eq(value, 9);
+    cosy_coro *d = cosy_call(await_the_translator);
+    ck_assert_int_eq(cosy_coro_send(d, 0, NULL), COSY_YIELDED);
+    ck_assert_int_eq(cosy_coro_throw(d, EDOM, &value), COSY_RETURNED);
+    ck_assert_int_eq(value, -EPROTO);
+    return 0;
+}
+
+ASYNC_TEST(one_that_is_driven_cannot_be_awaited) /* test_await_15 */
+{
+    int64_t value = 0;
+    cosy_coro *c = cosy_call(echo, 1);
+    ck_assert_int_eq(cosy_coro_send(c, 0, NULL), COSY_YIELDED);
+    ck_assert_int_eq(cosy_await(c), -COSY_EAWAITED);
+    ck_assert_int_eq(state_of(c), COSY_CORO_SUSPENDED); /* and is not disturbed by it */
+    ck_assert_int_eq(cosy_coro_send(c, 0, &value), COSY_RETURNED);
+    ck_assert_int_eq(value, 100);
+    return 0;
+}
+
 static cosy_coro *self;
 
 static int drive_oneself(void)
@@ -561,9 +612,11 @@ COSY_TEST_MAIN("coro", nothing_runs_before_it_is_taken, awaiting_runs_it_in_the_
                a_coroutine_is_taken_once, a_used_up_one_is_noticed_though_its_memory_lives_on, a_task_takes_it,
                closing_before_the_start_runs_nothing, send_drives_it_without_any_loop, send_drives_it_in_a_task,
                a_value_cannot_be_sent_before_the_start, throw_meets_the_suspension, throw_before_the_start_ends_it,
-               a_thrown_error_may_be_handled, one_that_ignores_its_close_is_told, a_running_one_cannot_be_driven,
-               the_whole_task_waits_when_it_sleeps, while_its_task_sleeps_inside_nobody_else_drives_it,
-               a_cancel_reaches_the_wait_inside, coroutines_drive_coroutines, suspending_elsewhere_is_told,
-               suspending_in_a_plain_task_is_told, an_error_keeps_its_message_on_its_way_out,
-               an_error_keeps_its_message_whichever_stack_is_higher, info_and_repr, weak_references_go_stale,
-               a_forgotten_one_is_reported_once ORIGIN_TESTS, lack_of_memory_is_an_error)
+               a_thrown_error_may_be_handled, one_that_ignores_its_close_is_told, closing_again_does_nothing,
+               what_is_sent_and_thrown_reaches_the_innermost, one_that_is_driven_cannot_be_awaited,
+               a_running_one_cannot_be_driven, the_whole_task_waits_when_it_sleeps,
+               while_its_task_sleeps_inside_nobody_else_drives_it, a_cancel_reaches_the_wait_inside,
+               coroutines_drive_coroutines, suspending_elsewhere_is_told, suspending_in_a_plain_task_is_told,
+               an_error_keeps_its_message_on_its_way_out, an_error_keeps_its_message_whichever_stack_is_higher,
+               info_and_repr, weak_references_go_stale, a_forgotten_one_is_reported_once ORIGIN_TESTS,
+               lack_of_memory_is_an_error)
