@@ -47,11 +47,11 @@ static bool gather_cancel(struct cosy_wait *wait, struct cosy_task *task)
 {
     struct gathering *gathering = gathering_of(wait);
     bool decided = is_decided(gathering), any = false;
-    (void)task;
+    const char *reason = cosy_task_cancel_reason(task);
     for (size_t i = 0; i < gathering->count; i++) {
         struct child *child = &gathering->children[i];
         if (child->observer.future && (child->ours || gathering->cancel_rest || !decided))
-            any |= cosy_future_cancel(child->future);
+            any |= cosy_future_cancel_with(child->future, reason);
     }
     gathering->cancelled = true;
     wait->kind = &cancelled_gather_kind;

@@ -131,8 +131,8 @@ int cosy_run_until_complete_(cosy_loop *loop, struct cosy_awaited_ what)
 static void on_interrupt(void *arg)
 {
     struct cosy_runner *runner = arg;
-    runner->interrupted = true;
-    cosy_task_cancel_with(runner->main, "KeyboardInterrupt");
+    if (cosy_task_cancel_with(runner->main, "KeyboardInterrupt"))
+        runner->interrupted = true; /* else it came too late, and a cancel that ended the task was somebody else's */
 }
 
 static bool in_main_thread(void)
@@ -145,7 +145,7 @@ static bool watch_interrupt(struct cosy_runner *runner)
     struct sigaction present;
     if (!in_main_thread() || sigaction(SIGINT, NULL, &present) < 0 || present.sa_handler != SIG_DFL)
         return false;
-    return cosy_signals_add_quiet(runner->loop, SIGINT, on_interrupt, runner) == 0;
+    return cosy_signals_add_quiet(runner->loop, on_interrupt, runner) == 0;
 }
 
 /* ---- the runner ---- */
@@ -176,7 +176,7 @@ int cosy_runner_run_(cosy_runner *runner, cosy_coro *coro)
     bool watching = watch_interrupt(runner);
     result = run_until_done(runner->loop, &runner->main->future);
     if (watching)
-        cosy_remove_signal_handler(runner->loop, SIGINT);
+        cosy_signals_remove_quiet(runner->loop);
     if (runner->interrupted && result == -ECANCELED && cosy_task_uncancel(runner->main) == 0)
         result = -COSY_EINTERRUPT;
     move_context(&runner->main->context, &runner->context);

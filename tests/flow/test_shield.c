@@ -250,7 +250,7 @@ TASK_TEST(an_error_is_reported_when_the_outer_future_is_dropped)
 
 /* ---- with others ---- */
 
-TASK_TEST(a_gather_in_a_shield_and_shields_in_a_gather) /* test_shield_gather, test_gather_shield */
+TASK_TEST(a_gather_in_a_shield_and_shields_in_a_gather) /* test_asyncio_cancel.c has CPython's */
 {
     int64_t results[2] = {0};
     cosy_scoped(cosy_future) a = cosy_future_new(NULL);
