@@ -23,6 +23,8 @@
 extern "C" {
 #endif
 
+struct cosy_tls_context; /* cosy/tls.h */
+
 /* How to connect. Every default is zero. */
 struct cosy_connection_options {
     size_t struct_size;                /* filled in by the macro */
@@ -35,12 +37,16 @@ struct cosy_connection_options {
     int interleave;                    /* how many addresses of the first family come before the first one of the other, in turn from there on; 0: 1, or the
                                           resolver's order when happy_eyeballs_delay is negative; negative: the resolver's order */
     int flags;                         /* AI_... of the look-up, see cosy_getaddrinfo */
+    struct cosy_tls_context *tls;      /* speak TLS: cosy_tls_default(), or a context of the caller's, borrowed for the call (ssl=); NULL: plain */
+    const char *server_hostname;       /* whom the certificate is to name; NULL: the host */
+    cosy_ns handshake_timeout;         /* of TLS (ssl_handshake_timeout); 0: 60 s; COSY_NEVER: none */
+    cosy_ns shutdown_timeout;          /* how long closing waits for the peer's goodbye (ssl_shutdown_timeout); 0: 30 s; negative: not at all */
 };
 
 /*     int cosy_open_connection(const char *host, unsigned port, cosy_stream **ret_stream, .option = value...);
  *
  * Connects by TCP (asyncio.open_connection, loop.create_connection). host: a name or numeric address; NULL: this machine. *ret_stream is the caller's to close; NULL on errors.
- * TCP_NODELAY is set, unless .stream.delay. 0. When no address can be connected, each with its error stands in the message; the code is that of the first error that tells
+ * TCP_NODELAY is set, unless .stream.delay. With .tls the handshake is done when it returns; what that may give stands at cosy_start_tls. 0. When no address can be connected, each with its error stands in the message; the code is that of the first error that tells
  * more than that there is no way from here (-ENETUNREACH, -EADDRNOTAVAIL, -EAFNOSUPPORT), or simply the first: -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT (the kernel's own, after
  * minutes), -EMFILE ... Before that, errors of cosy_getaddrinfo: -COSY_ENONAME. -EINVAL: a port beyond 65535, or marks that cannot be; -ENOMEM, -ECANCELED, -COSY_ENOTASK. May suspend. */
 #define cosy_open_connection(host, port, ret_stream, ...)                                                      \

@@ -19,6 +19,9 @@
  * aborted, so that the client does not take what it got for everything; that the client went away (the error is the stream's own) is told to nobody. A handler that
  * is cancelled closes its connection. None of that concerns other clients or the server.
  *
+ * TLS. With .tls the handshake is made in the client's task, before the handler is called: a client that stalls there keeps nobody else waiting. One that fails is
+ * the client's affair: it is counted (refused), told in debug mode, and the handler is not called.
+ *
  * ENDING. There are three ways, and each is asked for by its name:
  *     cosy_server_close(server)                          accepts no more; clients go on                         server.close()
  *     cosy_server_drain(server, COSY_S(30), COSY_S(5))   ... waits 30 s for them, then cancels what is left, then aborts it
@@ -51,6 +54,8 @@ extern "C" {
 /* A server: its listening sockets and its clients' tasks. Its owner ends it by cosy_server_free. */
 typedef struct cosy_server cosy_server;
 
+struct cosy_tls_context; /* cosy/tls.h */
+
 /* How a server is to be. Every default is zero. */
 struct cosy_server_options {
     size_t struct_size;        /* filled in by the macros */
@@ -66,6 +71,9 @@ struct cosy_server_options {
     bool keep_alive;           /* SO_KEEPALIVE on each connection */
     mode_t mode;               /* Unix: permissions of the socket's file, set before anybody can connect; 0: what the umask leaves */
     bool keep_socket;          /* Unix: leave the file when the server closes (cleanup_socket=False) */
+    struct cosy_tls_context *tls; /* speak TLS, with this certificate (ssl=); the server holds the context. NULL: plain */
+    cosy_ns handshake_timeout; /* of TLS (ssl_handshake_timeout); 0: 60 s; COSY_NEVER: none */
+    cosy_ns shutdown_timeout;  /* how long closing waits for a client's goodbye (ssl_shutdown_timeout); 0: 30 s; negative: not at all */
 };
 #define COSY_SERVER_OPTIONS_(...)                                                                              \
     (&(const struct cosy_server_options){.struct_size = sizeof(struct cosy_server_options), __VA_ARGS__})
@@ -170,6 +178,7 @@ struct cosy_server_stats {
     uint64_t accepted;  /* since it was made */
     uint64_t lost;      /* accepted, and closed at once for lack of memory */
     bool paused;        /* it stopped accepting for a second, for lack of descriptors or memory */
+    uint64_t refused;   /* whose TLS handshake failed: the handler did not see them */
 };
 void cosy_server_get_stats(const cosy_server *server, struct cosy_server_stats *ret_stats);
 

@@ -17,7 +17,7 @@
  *
  * WRITING. What the kernel takes at once is gone at once; the rest is copied and sent as the peer takes it. A write beyond the high-water mark waits until
  * the buffer is down to the low-water mark: nobody fills memory for a peer that does not read. Writes that follow one another in the same turn of the loop are gathered
- * and sent together. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
+ * and sent together; so are short answers while the peer's next message has been read already: at the end of the turn, or when the reader is about to wait. A cancelled write has taken all of its bytes. Several tasks may write; each call's bytes stay together.
  * When the connection is lost, the next write or drain gives its error.
  *
  * A stream belongs to its loop: tasks of others get -COSY_EOTHERLOOP, and when the loop is closed, it can only be closed
@@ -76,7 +76,8 @@ int cosy_stream_pair_(cosy_stream *ret_streams[2], const struct cosy_stream_opti
 /* Sends what is buffered, for at most close_grace, closes the connection and frees the stream (writer.close() and wait_closed() in one). Waits even
  * when the task is cancelled; the cancel meets the task's next wait. Tasks that wait at the stream get -COSY_ECLOSED.
  * 0; or the connection's error, or -ETIMEDOUT, when bytes were lost by that; the stream is gone in any case. NULL: 0. May suspend only where something is buffered. Outside
- * a task, or with a loop that is closed, it does not wait: what the kernel does not take is dropped. */
+ * a task, or with a loop that is closed, it does not wait: what the kernel does not take is dropped. A stream that speaks TLS also waits for the peer's goodbye, in a task that is not being
+ * cancelled (cosy/tls.h); -ETIMEDOUT when that does not come. */
 cosy_async int cosy_stream_close(cosy_stream *stream);
 static inline cosy_async void cosy_stream_closep_(cosy_stream **stream) { cosy_stream_close(*stream); }
 #define COSY_DROPP_cosy_stream_ cosy_stream_closep_ /* cosy_scoped(cosy_stream) */
@@ -86,7 +87,7 @@ static inline cosy_async void cosy_stream_closep_(cosy_stream **stream) { cosy_s
 void cosy_stream_abort(cosy_stream *stream);
 
 /* No more will be written: the peer reads the end of the input behind what was written; reading goes on (writer.write_eof()). Waits until the buffer is sent. 0;
- * -ENOTSUP where one direction cannot end alone (TLS, terminals, the end of a pipe that is read from); the connection's error; -ECANCELED: the end is sent later all the same. */
+ * -ENOTSUP where one direction cannot end alone (terminals, the end of a pipe that is read from); the connection's error; -ECANCELED: the end is sent later all the same. */
 cosy_async int cosy_write_eof(cosy_stream *stream);
 bool cosy_can_write_eof(const cosy_stream *stream);
 
