@@ -11,6 +11,7 @@
 /* loop */
 #include "cosy/context.h"
 #include "cosy/embed.h"
+#include "cosy/fork.h"
 #include "cosy/loop.h"
 #include "cosy/op.h"
 /* task */
@@ -39,6 +40,7 @@
 #include "cosy/runner.h"
 #include "cosy/scope.h"
 #include "cosy/shield.h"
+#include "cosy/signals.h"
 #include "cosy/sleep.h"
 #include "cosy/testing.h"
 #include "cosy/timeout.h"
@@ -48,15 +50,21 @@
 #include "cosy/address.h"
 #include "cosy/connection.h"
 #include "cosy/datagram.h"
+#include "cosy/directory.h"
 #include "cosy/dns.h"
 #include "cosy/executor.h"
 #include "cosy/fds.h"
+#include "cosy/file.h"
+#include "cosy/file_watch.h"
 #include "cosy/pipe.h"
+#include "cosy/process.h"
 #include "cosy/server.h"
 #include "cosy/sock.h"
 #include "cosy/stream.h"
 #include "cosy/threadsafe.h"
 #include "cosy/transfer.h"
 #include "cosy/workers.h"
+/* tls */
+#include "cosy/tls.h"
 
 #endif

@@ -84,8 +84,8 @@ cosy_executor *cosy_default_executor(enum cosy_pool pool);
  * caller's reference, and what it had is freed. 0, -COSY_ENOLOOP, -EINVAL for NULL, -ENOMEM (the reference stays the caller's). */
 int cosy_set_default_executor(cosy_executor *executor);
 
-/* Shuts all pools of the running loop down, each as cosy_executor_shutdown; `timeout` is for all together. The runner does that, with 300 s,
- * before it closes its loop. 0, or the first error. Afterwards jobs for them are -COSY_ESHUTDOWN. */
+/* Shuts all pools of the running loop down, each as cosy_executor_shutdown; `timeout` is for all together. The runner does that, with 300 s
+ * (look-ups of names, whose tasks have ended by then: 0.5 s), before it closes its loop. 0, or the first error. Afterwards jobs for them are -COSY_ESHUTDOWN. */
 cosy_async int cosy_shutdown_default_executor(cosy_ns timeout);
 
 /* ---- jobs ---- */

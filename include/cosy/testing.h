@@ -92,6 +92,10 @@ bool cosy_test_expect_(bool holds, const char *text, const char *file, unsigned 
  * 0. */
 uint64_t cosy_test_random(void);
 
+/* As if the signal had come to the running loop now, without the kernel and for no other loop: callbacks of cosy_add_signal_handler and receivers (cosy/signals.h) hear of it in
+ * the next turn. False: nobody in the loop wants it, and nothing happens. In tasks and callbacks, on every backend. */
+bool cosy_test_raise(int signum);
+
 /* ---- many runs ---- */
 
 /* What to explore. Every default is zero. */

@@ -241,6 +241,21 @@ static int refuse_port(const char *host, unsigned port, unsigned local_port)
                      UINT16_MAX);
 }
 
+/* The stream, if there is one, becomes what is asked for; or there is none. */
+cosy_async static int upgrade(cosy_stream **stream, const char *host, const struct cosy_connection_options *options)
+{
+    struct cosy_upgrade *upgrade = (struct cosy_upgrade *)options->tls;
+    struct cosy_upgrade_terms terms = {.server_hostname = options->server_hostname ? options->server_hostname : host,
+                                       .handshake_timeout = options->handshake_timeout,
+                                       .shutdown_timeout = options->shutdown_timeout};
+    int result = upgrade->kind->start(upgrade, *stream, &terms);
+    if (result < 0) {
+        cosy_stream_close(*stream); /* an error that it would have was told before */
+        *stream = NULL;
+    }
+    return result;
+}
+
 int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
                           const struct cosy_connection_options *options)
 {
@@ -264,5 +279,6 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         result = cosy_connect_race(me, &connect);
         result = told(&connect, result, host ? host : "localhost", port);
     }
-    return finish(me, &connect, result, ret_stream, &options->stream);
+    result = finish(me, &connect, result, ret_stream, &options->stream);
+    return result == 0 && options->tls ? upgrade(ret_stream, host ? host : "localhost", options) : result;
 }

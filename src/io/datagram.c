@@ -158,6 +158,7 @@ static int place_remote(cosy_datagram *endpoint, const struct cosy_address *addr
 {
     char text[COSY_ADDRESS_TEXT];
     int result = connect_to(endpoint, address);
+    endpoint->one_by_one = true;
     return result == 0 ? 0
                        : cosy_fail(-result, "datagram endpoint to %s: %s", cosy_address_text(address, text),
                                    cosy_strerror(result));
@@ -237,6 +238,7 @@ static int adopt(struct cosy_loop *loop, int fd, cosy_datagram **ret_endpoint)
         return was;
     }
     endpoint->was_blocking = !was;
+    endpoint->one_by_one = true; /* it may be connected, now or by its owner later */
     *ret_endpoint = endpoint;
     return 0;
 }

@@ -24,6 +24,7 @@ struct cosy_datagram_side {
     bool taken;
 };
 
+enum { COSY_DATAGRAM_BATCH = 64, COSY_DATAGRAM_CONTROL = 192 };
 enum { COSY_DATAGRAM_REPORTS = 16, COSY_DATAGRAM_TURN = 128 /* datagrams that one turn of the loop may move here */ };
 
 /* Reports that were taken out of the kernel: it shows a descriptor with any as ready, however often nothing can be read. */
@@ -41,6 +42,7 @@ struct cosy_datagram {
     bool closing, closed; /* cosy_datagram_abort; cosy_datagram_close */
     bool was_blocking;
     bool control_wanted; /* received ones carry more than their bytes: .gro, .destination */
+    bool one_by_one;     /* connected, or asking for reports: a batch that ends early might lose an error */
     signed char segments; /* the kernel cuts: 1, does not: -1, not asked yet: 0 */
     uint64_t turn;       /* the latest turn of the loop in which datagrams moved */
     uint32_t spent;      /* how many in that turn */
@@ -51,7 +53,14 @@ struct cosy_datagram {
     struct cosy_net_file file;
     struct msghdr header;
     struct iovec part;
-    _Alignas(struct cmsghdr) char control[192];
+    _Alignas(struct cmsghdr) char control[COSY_DATAGRAM_CONTROL];
+};
+
+/* What one system call for many needs, in a buffer of the loop's. */
+struct cosy_datagram_batch {
+    struct mmsghdr headers[COSY_DATAGRAM_BATCH];
+    struct iovec parts[COSY_DATAGRAM_BATCH];
+    _Alignas(struct cmsghdr) char control[COSY_DATAGRAM_BATCH][COSY_DATAGRAM_CONTROL];
 };
 
 /* ---- datagram_wait.c ---- */

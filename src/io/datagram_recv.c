@@ -4,10 +4,12 @@
 #include <netinet/udp.h>
 #include <string.h>
 
+#include "../loop/buffers.h"
+
 /* A Unix socket without a name has an address of no bytes: it is an address all the same. */
-static void note_sender(const cosy_datagram *endpoint, struct cosy_address *from)
+static void note_sender(const cosy_datagram *endpoint, const struct msghdr *header, struct cosy_address *from)
 {
-    from->size = endpoint->header.msg_namelen;
+    from->size = header->msg_namelen;
     if (from->size == 0) {
         from->any.sa_family = (sa_family_t)endpoint->family;
         from->size = endpoint->family == AF_UNIX ? sizeof(sa_family_t) : 0;
@@ -34,7 +36,7 @@ static int receive(cosy_datagram *endpoint, struct iovec *parts, size_t count, s
     if (length < 0)
         return length;
     if (from)
-        note_sender(endpoint, from);
+        note_sender(endpoint, &endpoint->header, from);
     endpoint->stats.received++;
     endpoint->stats.truncated += (endpoint->header.msg_flags & MSG_TRUNC) != 0;
     cosy_datagram_count(endpoint, 1);
@@ -128,28 +130,88 @@ static size_t room_of(const struct cosy_datagram_message *message)
     return room;
 }
 
-static __attribute__((noinline)) int try_message(cosy_datagram *endpoint, struct cosy_datagram_message *message)
+static void note_message(cosy_datagram *endpoint, struct msghdr *header, size_t length, struct cosy_datagram_message *message)
 {
-    size_t room = room_of(message), count = (size_t)message->part_count;
+    message->truncated = header->msg_flags & MSG_TRUNC;
+    message->full_size = length;
+    message->size = message->truncated ? room_of(message) : length;
+    message->segment_size = message->interface = 0;
+    message->local.size = 0;
+    endpoint->stats.received_bytes += message->size;
+    if (header->msg_control)
+        for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control))
+            note_control(message, control);
+}
+
+static int try_message(cosy_datagram *endpoint, struct cosy_datagram_message *message)
+{
+    size_t count = (size_t)message->part_count;
     endpoint->part = (struct iovec){.iov_base = message->data, .iov_len = message->size};
     struct iovec *parts = count ? (struct iovec *)(uintptr_t)message->parts : &endpoint->part;
     int length = receive(endpoint, parts, count ? count : 1, &message->peer, true);
     if (length < 0)
         return length;
-    message->truncated = endpoint->header.msg_flags & MSG_TRUNC;
-    message->full_size = (size_t)length;
-    message->size = message->truncated ? room : (size_t)length;
-    message->segment_size = message->interface = 0;
-    message->local.size = 0;
-    endpoint->stats.received_bytes += message->size;
-    struct msghdr *header = &endpoint->header;
-    if (header->msg_control)
-        for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control))
-            note_control(message, control);
-    return 0;
+    note_message(endpoint, &endpoint->header, (size_t)length, message);
+    return 1;
 }
 
-static int receive_one(cosy_datagram *endpoint, struct cosy_datagram_message *message, const char *call)
+static void prepare_batch(const cosy_datagram *endpoint, struct cosy_datagram_batch *batch,
+                          struct cosy_datagram_message *messages, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct cosy_datagram_message *message = &messages[i];
+        bool parts = message->part_count > 0;
+        batch->parts[i] = (struct iovec){.iov_base = message->data, .iov_len = message->size};
+        batch->headers[i].msg_hdr = (struct msghdr){
+            .msg_iov = parts ? (struct iovec *)(uintptr_t)message->parts : &batch->parts[i],
+            .msg_iovlen = parts ? (size_t)message->part_count : 1,
+            .msg_name = &message->peer.storage,
+            .msg_namelen = sizeof message->peer.storage,
+            .msg_control = endpoint->control_wanted ? batch->control[i] : NULL,
+            .msg_controllen = endpoint->control_wanted ? sizeof batch->control[i] : 0,
+        };
+    }
+}
+
+/* How many came. Fewer than there was room for: the next would block. An error behind the first is kept by the kernel, and its edge has not been looked at yet. */
+static int receive_batch(cosy_datagram *endpoint, struct cosy_datagram_batch *batch, struct cosy_datagram_message *messages,
+                         unsigned count)
+{
+    prepare_batch(endpoint, batch, messages, count);
+    int got = COSY_PORT_CALL(&endpoint->port, COSY_PORT_READ, recvmmsg, batch->headers, count, MSG_TRUNC);
+    if (got < 0)
+        return got;
+    for (int i = 0; i < got; i++) {
+        note_sender(endpoint, &batch->headers[i].msg_hdr, &messages[i].peer);
+        note_message(endpoint, &batch->headers[i].msg_hdr, batch->headers[i].msg_len, &messages[i]);
+        endpoint->stats.truncated += messages[i].truncated;
+    }
+    endpoint->stats.received += (uint64_t)got;
+    cosy_datagram_count(endpoint, (unsigned)got);
+    if ((unsigned)got < count)
+        cosy_port_would_block(&endpoint->port, COSY_PORT_READ);
+    return got;
+}
+
+/* How many came, -EAGAIN, or the error. Not inlined, as try_simple. */
+static __attribute__((noinline)) int try_messages(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count)
+{
+    if (count == 1)
+        return try_message(endpoint, messages);
+    int held = cosy_datagram_held_error(endpoint);
+    if (unlikely(held))
+        return held;
+    char *buffer = cosy_buffer_take(endpoint->loop);
+    if (!buffer)
+        return try_message(endpoint, messages);
+    if (count > COSY_DATAGRAM_BATCH)
+        count = COSY_DATAGRAM_BATCH;
+    int result = receive_batch(endpoint, (struct cosy_datagram_batch *)(void *)buffer, messages, count);
+    cosy_buffer_give(endpoint->loop, buffer);
+    return result;
+}
+
+static int receive_some(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count, const char *call)
 {
     int error;
     struct cosy_task *me = cosy_datagram_begin(endpoint, call, &error);
@@ -158,10 +220,11 @@ static int receive_one(cosy_datagram *endpoint, struct cosy_datagram_message *me
     bool turn = false;
     for (;;) {
         if (turn || !cosy_datagram_busy(endpoint, COSY_PORT_READ)) {
-            int result = cosy_port_may(&endpoint->port, COSY_PORT_READ) ? try_message(endpoint, message) : -EAGAIN;
+            int result =
+                cosy_port_may(&endpoint->port, COSY_PORT_READ) ? try_messages(endpoint, messages, count) : -EAGAIN;
             if (result != -EAGAIN) {
                 cosy_datagram_done(endpoint, COSY_PORT_READ, turn);
-                return result < 0 ? cosy_datagram_fail(endpoint, COSY_PORT_READ, NULL, result) : 0;
+                return result < 0 ? cosy_datagram_fail(endpoint, COSY_PORT_READ, NULL, result) : result;
             }
         }
         if ((error = cosy_datagram_await(me, endpoint, COSY_PORT_READ, turn)) < 0)
@@ -172,24 +235,25 @@ static int receive_one(cosy_datagram *endpoint, struct cosy_datagram_message *me
 
 int cosy_datagram_recvmsg(cosy_datagram *endpoint, struct cosy_datagram_message *message)
 {
-    return receive_one(endpoint, message, "cosy_datagram_recvmsg");
+    int result = receive_some(endpoint, message, 1, "cosy_datagram_recvmsg");
+    return result < 0 ? result : 0;
 }
 
 int cosy_datagram_recvmmsg(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count)
 {
     if (count == 0)
         return 0;
-    int result = receive_one(endpoint, messages, "cosy_datagram_recvmmsg");
+    int result = receive_some(endpoint, messages, count, "cosy_datagram_recvmmsg");
     if (result < 0)
         return result;
-    unsigned got = 1;
+    unsigned got = (unsigned)result;
     /* Others who wait are to get theirs. */
     while (got < count && !cosy_datagram_busy(endpoint, COSY_PORT_READ) &&
            cosy_port_may(&endpoint->port, COSY_PORT_READ)) {
-        result = try_message(endpoint, &messages[got]);
+        result = try_messages(endpoint, messages + got, count - got);
         if (result < 0)
             break;
-        got++;
+        got += (unsigned)result;
     }
     if (result < 0 && result != -EAGAIN)
         endpoint->held_error = result;

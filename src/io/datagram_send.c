@@ -4,6 +4,8 @@
 #include <netinet/udp.h>
 #include <string.h>
 
+#include "../loop/buffers.h"
+
 enum {
     SEGMENTS_AT_ONCE = 64, /* UDP_MAX_SEGMENTS of kernels before 6.9 */
     BYTES_AT_ONCE = 65000, /* what fits in one datagram, whatever its headers */
@@ -179,18 +181,69 @@ int cosy_datagram_sendmsg(cosy_datagram *endpoint, const struct cosy_datagram_me
     return send_waiting(me, endpoint, &sending);
 }
 
+/* How many messages from the first on may go in one system call. Such a call tells only of its first message's error: where one message's error is another's to tell,
+ * each goes alone. */
+static unsigned that_go_together(const cosy_datagram *endpoint, const struct cosy_datagram_message *messages, unsigned count)
+{
+    unsigned together = 0;
+    if (endpoint->one_by_one || endpoint->reports || endpoint->family == AF_UNIX || endpoint->held_error ||
+        cosy_datagram_busy(endpoint, COSY_PORT_WRITE) || !cosy_port_may(&endpoint->port, COSY_PORT_WRITE))
+        return 0;
+    while (together < count && together < COSY_DATAGRAM_BATCH && messages[together].peer.size &&
+           !messages[together].local.size && !messages[together].interface)
+        together++;
+    return together;
+}
+
+/* Sends what goes at once; what is left goes alone, and tells why. How many. */
+static __attribute__((noinline)) unsigned send_batch(cosy_datagram *endpoint, const struct cosy_datagram_message *messages,
+                                                     unsigned count)
+{
+    char *buffer = cosy_buffer_take(endpoint->loop);
+    if (!buffer)
+        return 0;
+    struct cosy_datagram_batch *batch = (struct cosy_datagram_batch *)(void *)buffer;
+    for (unsigned i = 0; i < count; i++) {
+        const struct cosy_datagram_message *message = &messages[i];
+        bool parts = message->part_count > 0;
+        batch->parts[i] = (struct iovec){.iov_base = message->data, .iov_len = message->size};
+        batch->headers[i].msg_hdr = (struct msghdr){
+            .msg_iov = parts ? (struct iovec *)(uintptr_t)message->parts : &batch->parts[i],
+            .msg_iovlen = parts ? (size_t)message->part_count : 1,
+            .msg_name = (void *)(uintptr_t)&message->peer.storage,
+            .msg_namelen = message->peer.size,
+        };
+    }
+    int sent = COSY_PORT_CALL(&endpoint->port, COSY_PORT_WRITE, sendmmsg, batch->headers, count, 0);
+    for (int i = 0; i < sent; i++)
+        endpoint->stats.sent_bytes += batch->headers[i].msg_len;
+    cosy_buffer_give(endpoint->loop, buffer);
+    if (sent <= 0)
+        return 0;
+    endpoint->stats.sent += (uint64_t)sent;
+    cosy_datagram_count(endpoint, (unsigned)sent);
+    return (unsigned)sent;
+}
+
 int cosy_datagram_sendmmsg(cosy_datagram *endpoint, const struct cosy_datagram_message *messages, unsigned count,
                            unsigned *ret_sent)
 {
     int result = 0;
     unsigned sent = 0;
-    for (; sent < count; sent++) {
+    while (sent < count) {
         struct cosy_task *me = cosy_datagram_begin(endpoint, "cosy_datagram_sendmmsg", &result);
+        if (!me)
+            break;
+        unsigned together = that_go_together(endpoint, messages + sent, count - sent);
+        unsigned gone = together > 1 ? send_batch(endpoint, messages + sent, together) : 0;
+        sent += gone;
+        if (gone > 0 && gone == together)
+            continue;
         struct sending sending = sending_of(&messages[sent]);
-        if (me)
-            result = send_waiting(me, endpoint, &sending);
+        result = send_waiting(me, endpoint, &sending);
         if (result < 0)
             break;
+        sent++;
     }
     if (ret_sent)
         *ret_sent = sent;

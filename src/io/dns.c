@@ -15,6 +15,7 @@
 
 #include "../base/heap.h"
 #include "connect.h"
+#include "dns.h"
 
 enum { SIMULATED_ROOM = 32, SERVICE_ROOM = 1024 };
 
@@ -200,31 +201,35 @@ static int code_of(int status, int error)
 }
 
 struct complaint {
-    const char *what, *service;
-    int status, code;
+    const char *what, *service, *why;
+    int code;
 };
 
 static void complain(void *arg)
 {
     const struct complaint *complaint = arg;
-    const char *why = complaint->status && complaint->status != EAI_SYSTEM ? gai_strerror(complaint->status)
-                                                                           : cosy_strerror(complaint->code);
     if (complaint->service)
-        cosy_fail(complaint->code, "looking up %.255s, service %.60s: %s", complaint->what, complaint->service, why);
+        cosy_fail(complaint->code, "looking up %.255s, service %.60s: %s", complaint->what, complaint->service,
+                  complaint->why);
     else
-        cosy_fail(complaint->code, "looking up %.255s: %s", complaint->what, why);
+        cosy_fail(complaint->code, "looking up %.255s: %s", complaint->what, complaint->why);
+}
+
+int cosy_names_refuse(const char *host, const char *service, int code, const char *why)
+{
+    struct complaint complaint = {host ? host : "this machine", service, why, code};
+    if (code != -ENOMEM)
+        cosy_on_big_stack(complain, &complaint);
+    return code;
 }
 
 /* The code for the resolver's, with a message. `service` is named where it may be the culprit. */
 static int refuse(const char *host, const char *service, int status, int error)
 {
-    struct complaint complaint = {
-        .what = host ? host : "this machine", .status = status, .code = code_of(status, error)};
+    int code = code_of(status, error);
+    const char *why = status && status != EAI_SYSTEM ? gai_strerror(status) : cosy_strerror(code);
     bool is_name = service && service[strspn(service, "0123456789")];
-    complaint.service = is_name || !host ? service : NULL;
-    if (complaint.code != -ENOMEM)
-        cosy_on_big_stack(complain, &complaint);
-    return complaint.code;
+    return cosy_names_refuse(host, is_name || !host ? service : NULL, code, why);
 }
 
 struct slow {
@@ -238,7 +243,7 @@ static void warn_of_slow(void *arg)
     cosy_log(COSY_LOG_WARNING, "looking up %.255s took %.3f s", slow->what, (double)slow->took / 1e9);
 }
 
-static void tell_when_slow(const struct cosy_loop *loop, const char *what, cosy_ns took)
+void cosy_names_tell_when_slow(const struct cosy_loop *loop, const char *what, cosy_ns took)
 {
     struct slow slow = {what ? what : "this machine", took};
     if (loop->debug && took >= loop->slow_duration)
@@ -256,28 +261,30 @@ static bool is_wanted(const struct cosy_getaddrinfo_options *options, const stru
            (!options->protocol || kind->type == SOCK_RAW || options->protocol == kind->protocol);
 }
 
-/* Each address once for each kind of socket that is wanted. */
-static int fill_list(cosy_address_list **ret_list, const struct cosy_address *addresses, size_t count,
-                     const struct cosy_getaddrinfo_options *options)
+int cosy_names_list(cosy_address_list **ret_list, const struct cosy_address *addresses, size_t count,
+                    const struct cosy_getaddrinfo_options *options, const char *canonical)
 {
-    cosy_address_list *list = cosy_address_list_new(count * COUNT_OF(kinds));
+    size_t name = canonical ? strlen(canonical) + 1 : 0, room = count * COUNT_OF(kinds);
+    cosy_address_list *list = cosy_heap_alloc(sizeof *list + room * sizeof list->items[0] + name);
     if (!list)
         return -ENOMEM;
-    list->count = 0;
+    *list = (cosy_address_list){.items = (struct cosy_address_info *)(void *)(list + 1)};
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < COUNT_OF(kinds); k++)
             if (is_wanted(options, &kinds[k])) {
                 list->items[list->count] = kinds[k];
                 list->items[list->count++].address = addresses[i];
             }
+    if (name)
+        list->canonical_name = memcpy(&list->items[list->count], canonical, name);
     *ret_list = list;
     return 0;
 }
 
-/* -1: not a decimal port. */
+/* -1: not a decimal port. An empty text is none, as the C library has it. */
 static int port_of(const char *service)
 {
-    if (!service)
+    if (!service || !*service)
         return 0;
     size_t length = strlen(service);
     if (length == 0 || length > 5 || strspn(service, "0123456789") != length)
@@ -310,22 +317,26 @@ __attribute__((noinline)) static bool is_numeric(const char *host, const char *s
         return false;
     if (options->family != AF_UNSPEC && options->family != address.any.sa_family)
         return false;
-    *ret_result = fill_list(ret_list, &address, 1, options);
+    *ret_result = cosy_names_list(ret_list, &address, 1, options, NULL);
     return true;
 }
 
-/* The resolver's word on a service alone. */
-static int service_port(const char *service, const struct cosy_getaddrinfo_options *options, int *ret_status)
+/* The port of a service, without a word to any server; negative: an error, told. */
+int cosy_names_port(const char *host, const char *service, const struct cosy_getaddrinfo_options *options)
 {
     struct addrinfo hints = {.ai_family = AF_INET,
                              .ai_socktype = options->type,
                              .ai_protocol = options->protocol,
                              .ai_flags = AI_NUMERICHOST | (options->flags & AI_NUMERICSERV)};
     struct addrinfo *infos = NULL;
-    *ret_status = getaddrinfo("127.0.0.1", service, &hints, &infos);
-    int port = *ret_status == 0 ? ntohs(((struct sockaddr_in *)(void *)infos->ai_addr)->sin_port) : -1;
-    if (infos)
-        freeaddrinfo(infos);
+    int port = port_of(service);
+    if (port >= 0)
+        return port;
+    int status = getaddrinfo("127.0.0.1", service, &hints, &infos);
+    if (status != 0)
+        return refuse(host, service, status, -errno);
+    port = ntohs(((struct sockaddr_in *)(void *)infos->ai_addr)->sin_port);
+    freeaddrinfo(infos);
     return port;
 }
 
@@ -360,7 +371,7 @@ static int answer_from(struct simulated *simulated, int count, int port, cosy_ad
         address->size = found->ss_family == AF_INET6 ? sizeof address->ip6 : sizeof address->ip4;
         (void)cosy_address_set_port(address, (unsigned)port);
     }
-    return fill_list(ret_list, simulated->addresses, (size_t)count, options);
+    return cosy_names_list(ret_list, simulated->addresses, (size_t)count, options, NULL);
 }
 
 /* As the C library says it. */
@@ -373,11 +384,9 @@ cosy_async static int ask_simulated(struct cosy_loop *loop, const char *host, co
                                     cosy_address_list **ret_list, const struct cosy_getaddrinfo_options *options)
 {
     cosy_ns delay = 0;
-    int status = 0, port = port_of(service);
+    int port = cosy_names_port(host, service, options);
     if (port < 0)
-        port = service_port(service, options, &status);
-    if (port < 0)
-        return refuse(host, service, status, 0);
+        return port;
     struct simulated *simulated = cosy_heap_alloc(sizeof *simulated);
     if (!simulated)
         return -ENOMEM;
@@ -393,7 +402,7 @@ cosy_async static int ask_simulated(struct cosy_loop *loop, const char *host, co
         *ret_list = NULL;
         return slept < 0 ? slept : result;
     }
-    tell_when_slow(loop, host, delay);
+    cosy_names_tell_when_slow(loop, host, delay);
     return count > 0 ? 0 : refuse(host, service, status_of(count), count);
 }
 
@@ -413,7 +422,7 @@ cosy_async static int ask_resolver_for(struct cosy_loop *loop, const char *host,
     int result = ask(question, &answer);
     if (result < 0)
         return result;
-    tell_when_slow(loop, host, answer.took);
+    cosy_names_tell_when_slow(loop, host, answer.took);
     if (answer.status || answer.error)
         return refuse(host, service, answer.status, answer.error);
     if (answer.list->count == 0) {
@@ -424,22 +433,35 @@ cosy_async static int ask_resolver_for(struct cosy_loop *loop, const char *host,
     return 0;
 }
 
+int cosy_names_ask(struct cosy_loop *loop, const char *host, const char *service, cosy_address_list **ret_list,
+                   const struct cosy_getaddrinfo_options *options, cosy_ns *ret_ttl)
+{
+    if (loop->sys->net->look_up)
+        return ask_simulated(loop, host, service, ret_list, options);
+    int resolver = cosy_names_resolver(loop);
+    if (resolver < 0)
+        return resolver;
+    return resolver == COSY_RESOLVER_ARES && cosy_ares_is_for(host, options)
+               ? cosy_ares_addresses(loop, host, service, ret_list, options, ret_ttl)
+               : ask_resolver_for(loop, host, service, ret_list, options);
+}
+
 int cosy_getaddrinfo_(const char *host, const char *service, cosy_address_list **ret_list,
                       const struct cosy_getaddrinfo_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_getaddrinfo");
-    struct cosy_loop *loop;
+    cosy_ns ttl = COSY_NEVER;
     int result;
     if (!me)
         return -COSY_ENOTASK;
     if (!ret_list)
         return -EINVAL;
     *ret_list = NULL;
-    loop = me->future.loop;
     if (is_numeric(host, service, options, ret_list, &result))
         return result;
-    return loop->sys->net->look_up ? ask_simulated(loop, host, service, ret_list, options)
-                                   : ask_resolver_for(loop, host, service, ret_list, options);
+    struct cosy_loop *loop = me->future.loop;
+    return loop->names && loop->names->cache ? cosy_cache_ask(loop, host, service, ret_list, options)
+                                             : cosy_names_ask(loop, host, service, ret_list, options, &ttl);
 }
 
 struct naming {
@@ -486,6 +508,11 @@ cosy_async static int ask_for_name(struct cosy_loop *loop, const struct cosy_add
         cosy_on_big_stack(name_on_big_stack, &naming);
         return 0;
     }
+    int resolver = cosy_names_resolver(loop);
+    if (resolver < 0)
+        return resolver;
+    if (resolver == COSY_RESOLVER_ARES)
+        return cosy_ares_names(loop, address, flags, &answer->host, &answer->service);
     struct question *question = question_new(NULL, NULL);
     if (!question)
         return -ENOMEM;

@@ -38,12 +38,12 @@ static void pipe_close(cosy_stream *stream, int result, bool abort)
     cosy_pipe_stream.close(stream, result, abort);
 }
 
-static const struct cosy_stream_kind writer_stream = {.name = "pipe",
-                                                      .receive = writer_receive,
-                                                      .send = pipe_send,
-                                                      .wait = pipe_wait,
-                                                      .end_output = pipe_end_output,
-                                                      .close = pipe_close};
+const struct cosy_stream_kind cosy_writer_stream = {.name = "pipe",
+                                                    .receive = writer_receive,
+                                                    .send = pipe_send,
+                                                    .wait = pipe_wait,
+                                                    .end_output = pipe_end_output,
+                                                    .close = pipe_close};
 
 /* ---- terminals ---- */
 
@@ -68,7 +68,7 @@ const struct cosy_stream_kind *cosy_pipe_kind(int fd)
     struct stat status;
     if (cosy_sys_stat_fd(fd, &status) == 0 && S_ISCHR(status.st_mode))
         return &cosy_terminal_stream;
-    return cosy_sys_access_mode(fd) == O_WRONLY ? &writer_stream : &cosy_pipe_stream;
+    return cosy_sys_access_mode(fd) == O_WRONLY ? &cosy_writer_stream : &cosy_pipe_stream;
 }
 
 /* ---- a new one ---- */
@@ -84,7 +84,7 @@ int cosy_pipe_(cosy_stream **ret_reader, cosy_stream **ret_writer, const struct 
     if (result < 0)
         return result;
     cosy_stream *reader = cosy_stream_new(loop, &cosy_pipe_stream, fds[0], NULL, options);
-    cosy_stream *writer = reader ? cosy_stream_new(loop, &writer_stream, fds[1], NULL, options) : NULL;
+    cosy_stream *writer = reader ? cosy_stream_new(loop, &cosy_writer_stream, fds[1], NULL, options) : NULL;
     if (writer) {
         reader->read_only = true;
         *ret_reader = reader;

@@ -5,16 +5,20 @@
 
 #include "../base/heap.h"
 #include "../flow/runner.h"
+#include "dns.h"
 #include "executor.h"
+#include "process.h"
 #include "stream.h"
 
 #undef COSY_PLACE_
 #define COSY_PLACE_ NULL
 
 enum { POOLS = 3, CLOSE_SECONDS = 300 };
+#define CLOSE_DNS COSY_MS(500)
 
 struct pools {
     struct cosy_executor *of[POOLS];
+    unsigned forks; /* the threads of a forked child's parent are not the child's */
     bool shut;
 };
 
@@ -26,9 +30,16 @@ static const struct cosy_executor_options kinds[POOLS] = {
 
 static struct pools *pools_of(struct cosy_loop *loop)
 {
-    if (!loop->executors)
-        loop->executors = cosy_heap_zalloc(sizeof(struct pools));
-    return loop->executors;
+    struct pools *pools = loop->executors;
+    unsigned forks = atomic_load_explicit(&cosy_forks, memory_order_relaxed);
+    if (unlikely(pools && pools->forks != forks))
+        loop->executors = pools = NULL;
+    if (!pools) {
+        loop->executors = pools = cosy_heap_zalloc(sizeof(struct pools));
+        if (pools)
+            pools->forks = forks;
+    }
+    return pools;
 }
 
 static int refuse_shut(void)
@@ -73,12 +84,9 @@ int cosy_set_default_executor(cosy_executor *executor)
     return 0;
 }
 
-int cosy_shutdown_default_executor(cosy_ns timeout)
+/* All within `timeout`; those for names within `names`, too. */
+cosy_async static int shut(struct cosy_loop *loop, cosy_ns timeout, cosy_ns names)
 {
-    struct cosy_task *me = cosy_task_or_complain("cosy_shutdown_default_executor");
-    if (!me)
-        return -COSY_ENOTASK;
-    struct cosy_loop *loop = me->future.loop;
     struct pools *pools = pools_of(loop);
     if (!pools)
         return -ENOMEM;
@@ -89,6 +97,8 @@ int cosy_shutdown_default_executor(cosy_ns timeout)
         end = COSY_NEVER;
     for (int i = 0; i < POOLS; i++) {
         cosy_ns left = end == COSY_NEVER ? COSY_NEVER : end - cosy_loop_time(loop);
+        if (i == COSY_POOL_DNS && left > names)
+            left = names;
         int result = pools->of[i] ? cosy_executor_shutdown(pools->of[i], left > 0 ? left : 0) : 0;
         if (result < 0 && first == 0)
             first = result;
@@ -96,12 +106,18 @@ int cosy_shutdown_default_executor(cosy_ns timeout)
     return first;
 }
 
+int cosy_shutdown_default_executor(cosy_ns timeout)
+{
+    struct cosy_task *me = cosy_task_or_complain("cosy_shutdown_default_executor");
+    return me ? shut(me->future.loop, timeout, COSY_NEVER) : -COSY_ENOTASK;
+}
+
 /* ---- with the loop ---- */
 
 static bool has_pools(struct cosy_loop *loop)
 {
     struct pools *pools = loop->executors;
-    for (int i = 0; pools && i < POOLS; i++)
+    for (int i = 0; pools && pools->forks == atomic_load(&cosy_forks) && i < POOLS; i++)
         if (pools->of[i])
             return true;
     return false;
@@ -109,16 +125,22 @@ static bool has_pools(struct cosy_loop *loop)
 
 cosy_async static int close_pools(void)
 {
-    (void)cosy_shutdown_default_executor(COSY_S(CLOSE_SECONDS)); /* what is stuck was told */
+    /* What is stuck was told. When a run ends no task is left, so whoever asked for a name has gone: a resolver that waits for its servers holds
+     * up nothing but the end. */
+    (void)shut(cosy_task_here()->future.loop, COSY_S(CLOSE_SECONDS), CLOSE_DNS);
     return 0;
 }
 
 static void loop_closes(struct cosy_loop *loop)
 {
+    cosy_processes_close(loop);
     cosy_streams_tell_unclosed(loop);
     cosy_letters_let_go(loop);
+    cosy_names_close(loop);
     struct pools *pools = loop->executors;
     loop->executors = NULL;
+    if (pools && pools->forks != atomic_load(&cosy_forks))
+        return;
     for (int i = 0; pools && i < POOLS; i++)
         cosy_executor_free(pools->of[i]);
     cosy_heap_free(pools);

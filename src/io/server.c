@@ -31,6 +31,8 @@ void cosy_server_unref(struct cosy_server *server)
     cosy_context_slot_clear(&server->context);
     cosy_heap_free(server->name);
     cosy_heap_free(server->call);
+    if (cosy_server_upgrade(server))
+        cosy_server_upgrade(server)->kind->let_go(cosy_server_upgrade(server));
     cosy_loop_release(server->loop);
     cosy_heap_free(server);
 }
@@ -47,6 +49,9 @@ static int check_options(const struct cosy_server_options *options)
         return cosy_fail(EINVAL, "server: a backlog of %d", options->backlog);
     if (options->family != AF_UNSPEC && options->family != AF_INET && options->family != AF_INET6)
         return cosy_fail(EINVAL, "server: family %d is neither AF_INET nor AF_INET6", options->family);
+    struct cosy_upgrade *tls = (struct cosy_upgrade *)options->tls;
+    if (tls)
+        return tls->kind->check(tls, &(struct cosy_upgrade_terms){.server_side = true, .handshake_timeout = options->handshake_timeout});
     return 0;
 }
 
@@ -78,6 +83,8 @@ static struct cosy_server *new_server(cosy_coro *call, const struct cosy_server_
         return NULL;
     }
     server->options = *options;
+    if (cosy_server_upgrade(server))
+        cosy_server_upgrade(server)->kind->hold(cosy_server_upgrade(server));
     server->refs = 1;
     server->loop = loop;
     server->last_listener = &server->listeners;

@@ -46,7 +46,7 @@ struct cosy_server {
     struct cosy_listener *listeners, **last_listener;
     struct cosy_link connections, waiters;
     size_t active;
-    uint64_t accepted, lost;
+    uint64_t accepted, lost, refused;
     uint32_t refs;
     enum cosy_server_state state;
     bool told, paused, forever;
@@ -73,6 +73,11 @@ static inline bool cosy_server_is_full(const struct cosy_server *server)
 static inline const char *cosy_server_name(const struct cosy_server *server)
 {
     return server->name ? server->name : server->call->site->name;
+}
+/* What its connections become before their handlers see them; NULL: nothing. */
+static inline struct cosy_upgrade *cosy_server_upgrade(const struct cosy_server *server)
+{
+    return (struct cosy_upgrade *)server->options.tls;
 }
 static inline void cosy_server_ref(struct cosy_server *server) { server->refs++; }
 void cosy_server_unref(struct cosy_server *server);

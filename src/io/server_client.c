@@ -69,15 +69,46 @@ static cosy_cold void end_badly(struct cosy_connection *connection, struct cosy_
         cosy_stream_abort(connection->stream);
 }
 
+/* The client's affair, and told to those who look for it. */
+static void tell_refused(void *arg)
+{
+    const struct failure *failure = arg;
+    cosy_log(COSY_LOG_INFO, "cosy: task '%s': %s", cosy_task_name(failure->task), cosy_error_message(failure->error));
+}
+
+/* Speaks TLS first, where the server does. A handler that is not called has not failed. */
+cosy_async static int64_t serve(struct cosy_connection *connection, struct cosy_task *me)
+{
+    struct cosy_server *server = connection->server;
+    struct cosy_upgrade *upgrade = cosy_server_upgrade(server);
+    if (upgrade) {
+        struct cosy_upgrade_terms terms = {.server_side = true,
+                                           .handshake_timeout = server->options.handshake_timeout,
+                                           .shutdown_timeout = server->options.shutdown_timeout};
+        int result = upgrade->kind->start(upgrade, connection->stream, &terms);
+        if (result < 0 && result != -ECANCELED) {
+            server->refused++;
+            struct failure failure = {.task = me, .error = result};
+            if (server->loop->debug)
+                cosy_on_big_stack(tell_refused, &failure);
+            return 0;
+        }
+        if (result < 0)
+            return result;
+    }
+    int64_t result = cosy_parcel_call_again(server->call, me, connection->stream);
+    if (unlikely(result < 0) && result != -ECANCELED)
+        end_badly(connection, me, result);
+    return result;
+}
+
 /* The body of a handler's task. */
 cosy_async static int run_handler(struct cosy_connection *connection)
 {
     struct cosy_task *me = cosy_task_here();
     connection->task = me;
     *connection->begun = true;
-    int64_t result = cosy_parcel_call_again(connection->server->call, me, connection->stream);
-    if (unlikely(result < 0) && result != -ECANCELED)
-        end_badly(connection, me, result);
+    int64_t result = serve(connection, me);
     if (connection->stream)
         cosy_stream_close(connection->stream);
     leave(connection);
@@ -101,9 +132,13 @@ static cosy_coro *call_for(struct cosy_connection *connection)
 static int start(struct cosy_connection *connection, const char *client)
 {
     struct cosy_server *server = connection->server;
-    char name[COSY_ADDRESS_TEXT + 100];
+    enum { SERVER_MOST = 90 };
+    char name[COSY_ADDRESS_TEXT + SERVER_MOST + 2];
     bool begun = false;
-    snprintf(name, sizeof name, "%.90s %s", cosy_server_name(server), client);
+    size_t length = strnlen(cosy_server_name(server), SERVER_MOST);
+    memcpy(name, cosy_server_name(server), length);
+    name[length] = ' ';
+    strcpy(name + length + 1, client);
     connection->begun = &begun;
     cosy_task *task = cosy_task_from_with(
         (.name = name, .stack_size = server->options.stack_size, .eager_start = true), call_for(connection));

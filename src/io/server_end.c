@@ -248,5 +248,6 @@ void cosy_server_get_stats(const cosy_server *server, struct cosy_server_stats *
     *ret_stats = (struct cosy_server_stats){.connections = server->active,
                                             .accepted = server->accepted,
                                             .lost = server->lost,
+                                            .refused = server->refused,
                                             .paused = server->paused};
 }

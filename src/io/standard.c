@@ -5,108 +5,20 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <cosy/executor.h>
 
 #include "../base/heap.h"
 #include "../sys/files.h"
+#include "file_stream.h"
 
 /* ---- files, and what else is always ready ---- */
-
-enum { CHUNK = 65536 };
-
-/* What a thread of the pool has read. The thread has it for itself while a task waits for it; a stream is read by one
- * task at a time. */
-struct file {
-    int fd; /* its own */
-    int begin, end, error;
-    bool ended;
-    char data[CHUNK];
-};
-
-static int read_chunk(struct file *file)
-{
-    int got = cosy_sys_read_file(file->fd, file->data, CHUNK);
-    file->begin = 0;
-    file->end = got > 0 ? got : 0;
-    file->ended = got == 0;
-    file->error = got < 0 && got != -EINTR ? got : 0;
-    return 0;
-}
-
-static int file_receive(cosy_stream *stream, void *buffer, size_t size)
-{
-    struct file *file = stream->carrier;
-    size_t there = (size_t)(file->end - file->begin), taken = size < there ? size : there;
-    if (there == 0)
-        return file->error ? file->error : file->ended ? 0 : -EAGAIN;
-    memcpy(buffer, file->data + file->begin, taken);
-    file->begin += (int)taken;
-    return (int)taken;
-}
-
-/* Waits itself, in the task's call. Also when it is cancelled it comes back only when the thread is done: what was read
- * is the next call's. */
-static int file_wait(cosy_stream *stream, enum cosy_port_side side, struct cosy_port_waiter *waiter)
-{
-    (void)waiter;
-    cosy_executor *pool = side == COSY_PORT_READ ? cosy_default_executor(COSY_POOL_FILES) : NULL;
-    int result = side == COSY_PORT_WRITE ? -EAGAIN : cosy_run_in_executor(pool, read_chunk, stream->carrier);
-    return result < 0 ? result : 1;
-}
-
-static int file_send(cosy_stream *stream, const struct iovec *parts, int count)
-{
-    struct file *file = stream->carrier;
-    struct cosy_sys *sys = stream->loop->sys;
-    int sent;
-    do
-        sent = cosy_linux_net_ops.writev(sys, file->fd, parts, count);
-    while (sent == -EINTR);
-    return sent;
-}
-
-/* A thread may be reading: the descriptor is closed when it has come back. */
-static void file_close(cosy_stream *stream, int result, bool abort)
-{
-    (void)stream;
-    (void)result;
-    (void)abort;
-}
-
-static void file_release(cosy_stream *stream)
-{
-    struct file *file = stream->carrier;
-    close(file->fd);
-    cosy_heap_free(file);
-}
-
-static const struct cosy_stream_kind file_stream = {.name = "file",
-                                                    .receive = file_receive,
-                                                    .send = file_send,
-                                                    .wait = file_wait,
-                                                    .close = file_close,
-                                                    .release = file_release};
 
 static int open_file(struct cosy_loop *loop, int fd, cosy_stream **ret_stream,
                      const struct cosy_stream_options *options)
 {
-    struct file *file = cosy_heap_zalloc(sizeof *file);
-    cosy_stream *stream = file ? cosy_stream_new(loop, &file_stream, -1, NULL, options) : NULL;
-    int result = stream ? cosy_sys_dup(fd) : -ENOMEM;
-    if (result >= 0) {
-        file->fd = result;
-        stream->carrier = file;
-        *ret_stream = stream;
-        return 0;
-    }
-    cosy_heap_free(file);
-    if (stream) {
-        stream->kind = &cosy_pipe_stream; /* nothing to release */
-        cosy_stream_close(stream);
-    }
+    int copy = cosy_sys_dup(fd), result = copy < 0 ? copy : cosy_file_stream_new(loop, copy, -1, ret_stream, options);
+    if (copy >= 0 && result < 0)
+        close(copy);
     return result;
 }
 

@@ -313,6 +313,8 @@ int cosy_stream_close(cosy_stream *stream)
         else if (stream->error || cosy_get_write_buffer_size(stream) > 0)
             result = stream->error ? stream->error : -ETIMEDOUT;
     }
+    if (stream->kind->farewell && !stream->error && result == 0 && has_loop(stream))
+        result = stream->kind->farewell(stream, waits && !cancelled ? me : NULL, &cancelled);
     if (result < 0)
         cosy_stream_fail(stream, "closing the stream to", result);
     stream->closed = true;
@@ -337,6 +339,7 @@ static int take_rest(cosy_stream *stream, void **ret_rest, size_t *ret_size)
         return -ENOMEM;
     if (size)
         memcpy(*ret_rest, stream->in + stream->in_begin, size);
+    cosy_heap_give(*ret_rest);
     return 0;
 }
 
@@ -344,7 +347,7 @@ int cosy_stream_detach(cosy_stream *stream, void **ret_rest, size_t *ret_size)
 {
     if (!stream || (ret_rest && !ret_size))
         return -EINVAL;
-    if (stream->port.fd < 0 || !has_loop(stream))
+    if (stream->port.fd < 0 || stream->kind->keeps_descriptor || !has_loop(stream))
         return -ENOTSUP;
     if (stream->users || stream->in_use || stream->raw || cosy_get_write_buffer_size(stream) > 0)
         return -EBUSY;
@@ -409,7 +412,8 @@ const char *cosy_stream_peer_text(const cosy_stream *stream, char text[COSY_ADDR
 int cosy_stream_fail(const cosy_stream *stream, const char *doing, int error)
 {
     char text[COSY_ADDRESS_TEXT];
-    return cosy_fail(-error, "%s %s: %s", doing, cosy_stream_peer_text(stream, text), cosy_strerror(error));
+    const char *reason = stream->kind->reason ? stream->kind->reason(stream, error) : NULL;
+    return cosy_fail(-error, "%s %s: %s", doing, cosy_stream_peer_text(stream, text), reason ? reason : cosy_strerror(error));
 }
 
 int cosy_stream_setsockopt(cosy_stream *stream, int level, int name, const void *value, socklen_t size)

@@ -33,6 +33,32 @@ struct cosy_stream_kind {
     void (*close)(cosy_stream *stream, int result, bool abort);
     /* Frees what the kind has in the stream; NULL: nothing. The stream itself is freed by stream.c. */
     void (*release)(cosy_stream *stream);
+
+    /* What only kinds that lie on another have (TLS); NULL, or false, elsewhere. */
+    bool (*holds)(const cosy_stream *stream); /* it may have input of its own, whatever the port says */
+    /* Before a close, when all is sent: tells the peer, and waits for its answer where `me` is not NULL. 0, or the error that the close has. *ret_cancelled: it was
+     * cancelled, and has ended all the same. */
+    int (*farewell)(cosy_stream *stream, struct cosy_task *me, bool *ret_cancelled);
+    const char *(*reason)(const cosy_stream *stream, int error); /* why, in words of its own; NULL: it has none for this error */
+    bool keeps_descriptor; /* what is on the descriptor is of no use to anybody else */
+};
+
+/* What makes a stream one of another kind, in place: a TLS context begins with this. So connections and servers need to know nothing of the floor above. */
+struct cosy_upgrade_terms {
+    const char *server_hostname; /* clients: whom they mean to talk to, NULL: not known; borrowed for the call */
+    bool server_side;
+    cosy_ns handshake_timeout, shutdown_timeout; /* 0: the default */
+};
+struct cosy_upgrade {
+    const struct cosy_upgrade_kind *kind;
+};
+struct cosy_upgrade_kind {
+    /* May suspend. 0, or the error with its words: then nothing more can be read or written, and the stream is still to be closed. */
+    int (*start)(struct cosy_upgrade *upgrade, cosy_stream *stream, const struct cosy_upgrade_terms *terms);
+    /* Whether it could serve: 0, or the error with its words. */
+    int (*check)(struct cosy_upgrade *upgrade, const struct cosy_upgrade_terms *terms);
+    void (*hold)(struct cosy_upgrade *upgrade);
+    void (*let_go)(struct cosy_upgrade *upgrade);
 };
 
 struct cosy_stream {

@@ -294,7 +294,8 @@ static int64_t receive_into(cosy_stream *stream, struct cosy_task *me, void *buf
 /* A stream with a descriptor knows without a buffer that nothing is there. */
 static bool is_hopeless(const cosy_stream *stream)
 {
-    return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ);
+    return stream->port.fd >= 0 && !cosy_port_may(&stream->port, COSY_PORT_READ) &&
+           !(stream->kind->holds && stream->kind->holds(stream));
 }
 
 /* Receives more into the buffer. > 0, 0 at the end, negative. */
@@ -363,10 +364,9 @@ static bool is_at_hand(const cosy_stream *stream, size_t size)
     return stream && buffered(stream) >= size && !stream->lent && !stream->in_use && cosy_is_of_loop(cosy_task_here(), stream);
 }
 
-int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
+/* Apart, so that what is at hand costs no saving of registers. */
+static __attribute__((noinline)) int64_t wait_for_exactly(cosy_stream *stream, void *buffer, size_t size)
 {
-    if (is_at_hand(stream, size) && size > 0)
-        return (int64_t)take(stream, buffer, size);
     struct cosy_task *me = cosy_task_or_complain("cosy_readexactly");
     int64_t result = begin(stream, me);
     size_t got = 0;
@@ -385,6 +385,16 @@ int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
     else if (got < size)
         result = cosy_fail(COSY_EINCOMPLETE, "the stream ended after %zu of %zu bytes", got, size);
     return end(stream, result < 0 ? result : (int64_t)got);
+}
+
+int64_t cosy_readexactly(cosy_stream *stream, void *buffer, size_t size)
+{
+    if (!is_at_hand(stream, size) || size == 0)
+        return wait_for_exactly(stream, buffer, size);
+    char *there = stream->in + stream->in_begin;
+    stream->in_begin += (uint32_t)size;
+    memcpy(buffer, there, size);
+    return (int64_t)size;
 }
 
 int64_t cosy_read_chunk(cosy_stream *stream, char **ret_chunk)
@@ -597,7 +607,7 @@ int64_t cosy_read_all(cosy_stream *stream, char **ret_data, size_t most)
     result = ret_data ? read_to_end(stream, me, &data, &size, most) : -EINVAL;
     if (result == 0) {
         data[size] = 0;
-        *ret_data = data;
+        *ret_data = cosy_heap_give(data);
         return end(stream, (int64_t)size);
     }
     if (result == -COSY_ELIMIT)

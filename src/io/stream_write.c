@@ -10,6 +10,7 @@
 
 enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a buffer */
 enum { COPY_MOST = 16384 };   /* a longer rest is sent from the caller's memory, while the caller waits */
+enum { ANSWER_MOST = 4096 };  /* a longer answer goes at once, also when the next question has been read already */
 enum { PARTS = 16 };          /* handed to the kernel in one call */
 
 /* A place in the caller's pieces. */
@@ -424,10 +425,17 @@ static int write_rest(cosy_stream *stream, struct cosy_task *me, struct cursor *
     return pending(stream) > stream->high ? cosy_stream_drain_to(stream, me, stream->low, COSY_NEVER, NULL) : 0;
 }
 
+/* Whether a write is to wait for those that follow it in this turn: others have gone before it, or the peer's next message is here already, so that this is one
+ * of several answers. They go out together at the end of the turn, or when their reader is about to wait. */
+static bool is_one_of_many(const cosy_stream *stream, size_t size, uint64_t now)
+{
+    return stream->wrote == now || (stream->in_end != stream->in_begin && size <= ANSWER_MOST);
+}
+
 static int write_all(cosy_stream *stream, struct cosy_task *me, struct cursor *cursor)
 {
     uint64_t now = cosy_loop_turns(stream->loop) + 1;
-    bool gather = stream->wrote == now;
+    bool gather = is_one_of_many(stream, cursor->left, now);
     if (pending(stream) == 0 && !gather) {
         stream->wrote = now;
         int sent = send_some(stream, cursor);
@@ -511,7 +519,7 @@ static bool joins_others(cosy_stream *stream, size_t size)
 static bool goes_at_once(const cosy_stream *stream, size_t size)
 {
     return stream->out_end == stream->out_begin && !is_unusual(stream) && size > 0 &&
-           stream->wrote != cosy_loop_turns(stream->loop) + 1 && cosy_is_of_loop(cosy_task_here(), stream);
+           !is_one_of_many(stream, size, cosy_loop_turns(stream->loop) + 1) && cosy_is_of_loop(cosy_task_here(), stream);
 }
 
 /* `sent` is what the kernel said of the whole. */
@@ -535,26 +543,31 @@ static __attribute__((noinline)) int write_further(cosy_stream *stream, const st
     return result;
 }
 
+/* Apart, so that joining others costs no saving of registers. */
+static __attribute__((noinline)) int write_one(cosy_stream *stream, const void *data, size_t size)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    if (!goes_at_once(stream, size))
+        return write_parts(stream, &part, 1, size);
+    stream->wrote = cosy_loop_turns(stream->loop) + 1;
+    cosy_ready_prefetch(stream->loop);
+    int sent = stream->kind->send(stream, &part, 1);
+    if (unlikely(sent < 0 || (size_t)sent < size))
+        return write_further(stream, &part, sent);
+    cosy_stream_count(stream, size);
+    return 0;
+}
+
 int cosy_write(cosy_stream *stream, const void *data, size_t size)
 {
     if (unlikely(!stream || (!data && size)))
         return -EINVAL;
-    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
-    if (joins_others(stream, size)) {
-        memcpy(stream->out + stream->out_end, data, size);
-        stream->out_end += (uint32_t)size;
-        return 0;
-    }
-    if (goes_at_once(stream, size)) {
-        stream->wrote = cosy_loop_turns(stream->loop) + 1;
-        cosy_ready_prefetch(stream->loop);
-        int sent = stream->kind->send(stream, &part, 1);
-        if (unlikely(sent < 0 || (size_t)sent < size))
-            return write_further(stream, &part, sent);
-        cosy_stream_count(stream, size);
-        return 0;
-    }
-    return write_parts(stream, &part, 1, size);
+    if (!joins_others(stream, size))
+        return write_one(stream, data, size);
+    char *place = stream->out + stream->out_end;
+    stream->out_end += (uint32_t)size;
+    memcpy(place, data, size);
+    return 0;
 }
 
 int cosy_writev(cosy_stream *stream, const struct iovec *parts, int count)

@@ -1,6 +1,7 @@
 /* transfer.c - sendfile, and streams that are spliced through a pipe. */
 #include <cosy/transfer.h>
 
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "stream.h"
 
 enum { PIECE = 1 << 20 };    /* asked of the kernel in one call: other tasks have their turn in between */
+enum { BIG_PIPE = 1 << 19, BIG_PIPES = 32 };
 enum { MUCH = 16384 };       /* that comes at once: worth a pipe */
 enum { FILE_PIECE = 65536 }; /* read in a thread by one job */
 
@@ -155,7 +157,8 @@ int64_t cosy_sendfile_(cosy_stream *stream, int file, int64_t offset, int64_t co
 struct moving {
     cosy_stream *from, *to;
     struct cosy_task *me;
-    int pipe[2];       /* -1: not made yet */
+    int pipe[2];
+    bool big;
     size_t in_pipe;
     bool no_splice;    /* the kernel will not */
     int64_t left, moved;
@@ -191,10 +194,11 @@ static int64_t move_chunk(struct moving *moving)
 /* The pipe's end of the kernel table; EINTR is tried again. */
 static int splice_call(struct moving *moving, int in, int out, size_t size)
 {
+    bool ours = out == moving->pipe[1];
     struct cosy_sys *sys = moving->from->loop->sys;
     int result;
     do
-        result = sys->net->splice(sys, in, out, size);
+        result = sys->net->splice(sys, in, out, size, ours);
     while (result == -EINTR);
     return result;
 }
@@ -281,18 +285,36 @@ static void empty_pipe(struct moving *moving)
     }
 }
 
+/* Big pipes take few calls, and the kernel lets each user have 64 MiB of them, then makes new ones tiny: a process takes a part. */
+static _Atomic int big_pipes;
+
+static int open_pipe(struct moving *moving)
+{
+    struct cosy_sys *sys = moving->from->loop->sys;
+    int error = sys->net->pipe(sys, moving->pipe);
+    if (error < 0)
+        return error;
+    moving->big = atomic_fetch_add(&big_pipes, 1) < BIG_PIPES;
+    if (moving->big)
+        sys->net->grow_pipe(sys, moving->pipe[1], BIG_PIPE);
+    else
+        atomic_fetch_sub(&big_pipes, 1);
+    return 0;
+}
+
 static void close_pipe(struct moving *moving)
 {
     struct cosy_sys *sys = moving->from->loop->sys;
     for (int i = 0; i < 2; i++)
         sys->ops->close_fd(sys, moving->pipe[i], 0);
+    if (moving->big)
+        atomic_fetch_sub(&big_pipes, 1);
 }
 
 /* While much comes: the kernel moves it. Ends when little comes, so that a quiet connection holds no pipe. 0: nothing comes at the moment, or `from` has ended. */
 static int64_t splice_while_it_pays(struct moving *moving)
 {
-    struct cosy_sys *sys = moving->from->loop->sys;
-    if (sys->net->pipe(sys, moving->pipe) < 0)
+    if (open_pipe(moving) < 0)
         return REFUSED;
     int64_t result = cosy_stream_begin_raw(moving->to, moving->me);
     if (result == 0) {

@@ -86,6 +86,69 @@ TASK_TEST(a_batch_tells_datagrams_first_and_then_the_error)
     return 0;
 }
 
+/* More than one system call takes, in order; the parts of one message stay one; those that cannot go with others go
+ * between them. */
+TASK_TEST(many_go_together_and_come_together)
+{
+    enum { COUNT = 150 };
+    cosy_scoped(cosy_datagram) server = bound("127.0.0.1");
+    cosy_scoped(cosy_datagram) client = bound("127.0.0.1");
+    static struct cosy_datagram_message out[COUNT], in[COUNT];
+    static unsigned char bytes[COUNT], room[COUNT][4];
+    struct cosy_address to, from;
+    struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t) "a", .iov_len = 1},
+                             {.iov_base = (void *)(uintptr_t) "bc", .iov_len = 2}};
+    unsigned sent = 0, got = 0;
+    struct cosy_datagram_stats stats;
+    cosy_datagram_sockname(server, &to);
+    cosy_datagram_sockname(client, &from);
+    for (int i = 0; i < COUNT; i++) {
+        bytes[i] = (unsigned char)i;
+        out[i] = (struct cosy_datagram_message){.data = &bytes[i], .size = 1, .peer = to};
+        in[i] = (struct cosy_datagram_message){.data = room[i], .size = 4};
+    }
+    out[70] = (struct cosy_datagram_message){.parts = parts, .part_count = 2, .peer = to};
+    out[71].size = 0;
+    ck_assert_int_eq(cosy_datagram_sendmmsg(client, out, COUNT, &sent), 0);
+    ck_assert_uint_eq(sent, COUNT);
+    cosy_datagram_get_stats(client, &stats);
+    ck_assert_uint_eq(stats.sent, COUNT);
+    ck_assert_uint_eq(stats.sent_bytes, COUNT + 1);
+    while (got < COUNT) {
+        int more = cosy_datagram_recvmmsg(server, in + got, COUNT - got);
+        ck_assert_int_gt(more, 0);
+        got += (unsigned)more;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert(cosy_address_equal(&in[i].peer, &from));
+        ck_assert_uint_eq(in[i].size, i == 70 ? 3 : i == 71 ? 0 : 1);
+        if (i != 70 && i != 71)
+            ck_assert_uint_eq(room[i][0], i);
+    }
+    ck_assert_mem_eq(room[70], "abc", 3);
+    cosy_datagram_get_stats(server, &stats);
+    ck_assert_uint_eq(stats.received, COUNT);
+    ck_assert_uint_eq(stats.received_bytes, COUNT + 1);
+    return 0;
+}
+
+/* What is too long for the network is told for itself, and what went before it is counted. */
+TASK_TEST(a_message_that_cannot_go_ends_the_batch)
+{
+    cosy_scoped(cosy_datagram) server = bound("127.0.0.1");
+    cosy_scoped(cosy_datagram) client = bound("127.0.0.1");
+    static char much[70000];
+    struct cosy_address to;
+    cosy_datagram_sockname(server, &to);
+    struct cosy_datagram_message out[4];
+    for (int i = 0; i < 4; i++)
+        out[i] = (struct cosy_datagram_message){.data = much, .size = i == 2 ? sizeof much : 1, .peer = to};
+    unsigned sent = 99;
+    ck_assert_int_eq(cosy_datagram_sendmmsg(client, out, 4, &sent), -EMSGSIZE);
+    ck_assert_uint_eq(sent, 2);
+    return 0;
+}
+
 TASK_TEST(what_was_sent_before_an_error_is_told)
 {
     cosy_datagram *server = bound("127.0.0.1");
@@ -571,7 +634,8 @@ START_TEST(no_cancel_loses_a_datagram)
 END_TEST
 
 TESTS_MAIN("datagram_more", pieces_are_one_datagram, a_batch_takes_what_is_there,
-           a_batch_tells_datagrams_first_and_then_the_error, what_was_sent_before_an_error_is_told,
+           a_batch_tells_datagrams_first_and_then_the_error, many_go_together_and_come_together,
+           a_message_that_cannot_go_ends_the_batch, what_was_sent_before_an_error_is_told,
            the_address_it_came_to_is_told_and_can_be_answered_from, segments_arrive_one_by_one,
            segments_for_a_unix_socket_are_cut_here, what_came_together_tells_its_pieces, reports_tell_where_and_what,
            reports_that_nobody_wants_are_dropped, who_did_not_ask_for_reports_gets_none, groups_are_joined_and_left,

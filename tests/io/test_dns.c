@@ -112,7 +112,7 @@ static void compare(const char *host, const char *service, const struct addrinfo
 static const char *const hosts[] = {"192.0.2.1",  "0.0.0.0",        "::1",    "2001:db8::1", "::ffff:192.0.2.1",
                                     "fe80::1%lo", "fe80::1%1",      "::1%lo", "::1%7",       "ff02::1%lo",
                                     "fe80::1%0",  "fe80::1%nozone", "127.1",  "0x7f000001",  "192.0.2.256"};
-static const char *const services[] = {NULL, "0", "80", "65535", "0080", "http"};
+static const char *const services[] = {NULL, "", "0", "80", "65535", "0080", "http"};
 static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6}, types[] = {0, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW},
                  protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP},
                  flags[] = {AI_NUMERICHOST, AI_NUMERICHOST | AI_PASSIVE | AI_NUMERICSERV};
@@ -155,6 +155,10 @@ TASK_TEST(plain_numbers_ask_nobody)
     cosy_address_list_free(list);
     ck_assert_int_eq(cosy_getaddrinfo("::1", "1", &list), 0);
     ck_assert_str_eq(text_of(list), "[::1]:1/1/6 [::1]:1/2/17 [::1]:1/3/0");
+    cosy_address_list_free(list);
+    ck_assert_int_eq(cosy_getaddrinfo("192.0.2.1", "", &list, .type = SOCK_STREAM),
+                     0); /* as the C library: no service */
+    ck_assert_str_eq(text_of(list), "192.0.2.1:0/1/6");
     cosy_address_list_free(list);
     ck_assert_int_eq(asked, 0);
     ck_assert_int_eq(entries("/proc/self/task"), threads);
@@ -278,6 +282,37 @@ TASK_TEST(a_cancelled_look_up_is_left_behind)
     return 0;
 }
 
+cosy_async static int leave_one_behind(void)
+{
+    if (!threads_answer())
+        return 1;
+    gate_init(&gate);
+    cosy_scoped(cosy_task) held = cosy_create_task(look_up, "held.test");
+    until_posted(&gate.running);
+    cosy_task_cancel(held);
+    return cosy_await(held) == -ECANCELED ? 0 : -EINVAL;
+}
+
+/* asyncio would wait for the thread for 300 seconds. */
+START_TEST(a_stuck_resolver_holds_the_end_up_for_half_a_second)
+{
+    begin_test();
+    cosy_ns began = cosy_sys_real_clock();
+    int result = cosy_run(leave_one_behind);
+    if (result == 1)
+        return;
+    ck_assert_int_eq(result, 0);
+    cosy_ns took = cosy_sys_real_clock() - began;
+    ck_assert_int_ge(took, COSY_MS(500));
+    ck_assert_int_lt(took, COSY_S(10));
+    ck_assert_int_eq(gate.ended, 0);
+    logs("executor 'dns' is shut down, but its job ask_resolver");
+    sem_post(&gate.open);
+    while (!gate.ended)
+        usleep(100);
+}
+END_TEST
+
 TASK_TEST(look_ups_have_limits_in_time)
 {
     if (!threads_answer())
@@ -311,6 +346,35 @@ TASK_TEST(look_ups_that_have_not_begun_never_begin)
         ck_assert_int_eq(cosy_sleep(COSY_MS(1)), 0);
     ck_assert_int_eq(look_up("many.test"), 0);
     ck_assert_int_eq(gate.ended, THREADS);
+    return 0;
+}
+
+static int seven(void)
+{
+    return 7;
+}
+
+/* Four threads at most, and none of the program's or of the library's other pools. */
+TASK_TEST(stuck_resolvers_hold_up_names_alone)
+{
+    enum { THREADS = 4, ALL = 6 };
+    cosy_task *tasks[ALL];
+    if (!threads_answer())
+        return 0;
+    gate_init(&gate);
+    for (int i = 0; i < ALL; i++)
+        tasks[i] = cosy_create_task(look_up, "held.test");
+    for (int i = 0; i < THREADS; i++)
+        until_posted(&gate.running);
+    ck_assert_int_eq(cosy_to_thread(seven), 7);
+    ck_assert_int_eq(cosy_sleep(COSY_MS(2)), 0);
+    ck_assert_int_lt(sem_trywait(&gate.running), 0);
+    for (int i = 0; i < ALL; i++)
+        sem_post(&gate.open);
+    for (int i = 0; i < ALL; i++) {
+        ck_assert_int_eq(cosy_await(tasks[i]), 0);
+        cosy_task_drop(tasks[i]);
+    }
     return 0;
 }
 
@@ -489,7 +553,8 @@ TASK_TEST(names_of_addresses_fail_with_a_reason)
 TESTS_MAIN("dns", numbers_give_what_the_library_gives, plain_numbers_ask_nobody, a_name_has_several_addresses,
            no_host_is_this_machine, services_have_names, a_canonical_name_is_part_of_the_list,
            errors_tell_the_name_and_the_reason, the_loop_goes_on_meanwhile, a_cancelled_look_up_is_left_behind,
-           look_ups_have_limits_in_time, look_ups_that_have_not_begun_never_begin,
+           a_stuck_resolver_holds_the_end_up_for_half_a_second, look_ups_have_limits_in_time,
+           look_ups_that_have_not_begun_never_begin, stuck_resolvers_hold_up_names_alone,
            without_memory_look_ups_fail_and_leave_nothing, cancelled_at_any_wait_nothing_is_left,
            limits_of_any_length_lose_nothing, simulated_names_take_their_time, simulated_names_fail_as_real_ones,
            slow_look_ups_are_logged_in_debug_mode, outside_a_task_it_is_told, addresses_have_names,

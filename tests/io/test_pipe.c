@@ -100,6 +100,32 @@ TASK_TEST(writing_to_nobody_is_an_error_and_no_signal)
     return 0;
 }
 
+/* A program that has blocked the signal, and has one to come already, still has it afterwards. */
+TASK_TEST(a_pending_signal_is_left_alone)
+{
+    sigset_t only, before, pending;
+    sigemptyset(&only);
+    sigaddset(&only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &only, &before);
+    for (int raised = 0; raised < 2; raised++) {
+        cosy_stream *reader = NULL;
+        cosy_scoped(cosy_stream) writer = NULL; /* a stream asks the kernel once only */
+        ck_assert_int_eq(cosy_pipe(&reader, &writer), 0);
+        ck_assert_int_eq(cosy_stream_close(reader), 0);
+        ck_assert_int_eq(cosy_sleep(COSY_MS(1)), 0);
+        if (raised)
+            pthread_kill(pthread_self(), SIGPIPE);
+        ck_assert_int_eq(cosy_write(writer, "x", 1), -EPIPE);
+        pthread_sigmask(SIG_BLOCK, NULL, &pending);
+        ck_assert(sigismember(&pending, SIGPIPE));
+        sigpending(&pending);
+        ck_assert_int_eq(sigismember(&pending, SIGPIPE), raised);
+    }
+    sigtimedwait(&only, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
+
 cosy_async static int watch_for_the_end(cosy_stream *writer)
 {
     char data[4096];
@@ -823,7 +849,7 @@ START_TEST(no_cancel_loses_a_byte)
 END_TEST
 
 TESTS_MAIN("pipe", a_pipe_has_two_streams, more_than_a_pipe_holds_passes_whole,
-           writing_to_nobody_is_an_error_and_no_signal, a_writer_learns_that_its_reader_is_gone,
+           writing_to_nobody_is_an_error_and_no_signal, a_pending_signal_is_left_alone, a_writer_learns_that_its_reader_is_gone,
            a_writer_that_watches_can_be_cancelled_and_still_writes, a_reader_is_gone_while_much_is_to_be_sent,
            ends_of_a_pipe_are_adopted_and_given_back_as_they_were, nonsense_is_refused,
            without_a_loop_there_are_no_streams, a_fifo_is_read_and_written, a_ptys_output_is_read_to_its_end,

@@ -211,7 +211,8 @@ ASYNC_TEST(abort_ends_at_once)
     return 0;
 }
 
-/* The kernel tells an error once: who writes may be the one that hears it, and who reads must not take the cut for an end. */
+/* The kernel tells an error once: who writes may be the one that hears it, and who reads must not take the cut for an
+ * end. */
 static cosy_stream *reset_by_its_peer(void)
 {
     struct linger at_once = {.l_onoff = 1};
@@ -411,6 +412,24 @@ ASYNC_TEST(what_the_program_watches_is_not_adopted)
     ck_assert_int_eq(cosy_stream_adopt(fds[0], &stream), -EEXIST);
     cosy_remove_reader(cosy_running_loop(), fds[0]);
     ck_ok(cosy_stream_adopt(fds[0], &stream));
+    close(fds[1]);
+    return cosy_stream_close(stream);
+}
+
+ASYNC_TEST(what_a_stream_uses_is_not_watched)
+{
+    int fds[2];
+    cosy_stream *stream;
+    cosy_loop *loop = cosy_running_loop();
+    ck_ok(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    ck_ok(cosy_stream_adopt(fds[0], &stream));
+    ck_assert_int_eq(cosy_add_reader(loop, fds[0], nothing, NULL), -EEXIST);
+    ck_assert_int_eq(cosy_add_writer(loop, fds[0], nothing, NULL), -EEXIST);
+    ck_assert_int_eq(cosy_remove_reader(loop, fds[0]), 0);
+    ck_assert_int_eq(cosy_remove_writer(loop, fds[0]), 0);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    char byte;
+    ck_assert_int_eq(cosy_readexactly(stream, &byte, 1), 1); /* it has lost nothing by that */
     close(fds[1]);
     return cosy_stream_close(stream);
 }
@@ -728,6 +747,7 @@ COSY_TEST_MAIN("stream_end", close_sends_what_is_buffered, close_does_not_wait_f
                a_reset_that_a_write_has_met_is_no_end_of_a_transfer, write_eof_tells_a_reset_by_its_name,
                after_write_eof_reading_goes_on, the_end_comes_behind_what_is_buffered, the_end_of_a_pipe_is_its_closing,
                terminals_are_streams, adopting_refuses_what_is_no_stream, what_the_program_watches_is_not_adopted,
-               a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams, closing_in_a_callback_does_not_wait,
-               streams_outlive_their_loop, a_loop_that_closes_under_waiting_tasks, debug_mode_tells_of_unclosed_streams,
-               there_is_no_stream_without_a_loop, names_of_both_ends, options_of_the_socket, idle_streams_are_small)
+               what_a_stream_uses_is_not_watched, a_detached_descriptor_is_as_it_came, callbacks_may_only_end_streams,
+               closing_in_a_callback_does_not_wait, streams_outlive_their_loop, a_loop_that_closes_under_waiting_tasks,
+               debug_mode_tells_of_unclosed_streams, there_is_no_stream_without_a_loop, names_of_both_ends,
+               options_of_the_socket, idle_streams_are_small)

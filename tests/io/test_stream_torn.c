@@ -122,8 +122,10 @@ cosy_async static void try_line(cosy_stream *stream, struct reference *reference
     char *line;
     size_t size, found = find_plainly(reference, (const char *const[]){"\n"}, 1, &size);
     size_t length = found ? found : left_of(reference);
-    if (length - (found > 0) <= reference->limit)
-        check_lent(reference, line, cosy_readline(stream, &line), length);
+    if (length - (found > 0) > reference->limit)
+        return;
+    int64_t got = cosy_readline(stream, &line); /* before `line` is read: arguments are evaluated in any order */
+    check_lent(reference, line, got, length);
 }
 
 cosy_async static void try_exactly(cosy_stream *stream, struct reference *reference, size_t size)

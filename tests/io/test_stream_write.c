@@ -214,6 +214,41 @@ ASYNC_TEST(writes_of_one_turn_are_sent_together)
     return 0;
 }
 
+/* While a peer's next question is here already, its answers go out together; a long one does not wait. */
+ASYNC_TEST(answers_to_what_came_together_are_sent_together)
+{
+    cosy_stream *ends[2];
+    struct cosy_stream_kind counting = cosy_socket_stream;
+    counting.send = counting_send;
+    char text[100] = {0}, *line;
+    static char answer[4097];
+    ck_ok(cosy_stream_pair(ends));
+    ends[0]->kind = &counting;
+    sends = 0;
+    ck_ok(cosy_write(ends[1], "one\ntwo\nsix\n", 12));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(cosy_readline(ends[0], &line), 4);
+        ck_ok(cosy_write(ends[0], line, 4));
+        ck_assert_int_eq(sends, 0);
+    }
+    cosy_scoped(cosy_task) reader = cosy_create_task(cosy_readline, ends[0], &line);
+    ck_assert_int_eq(cosy_readexactly(ends[1], text, 12), 12);
+    ck_assert_str_eq(text, "one\ntwo\nsix\n");
+    ck_assert_int_eq(sends, 1);
+    ck_ok(cosy_write(ends[1], "long\nmore\n", 10));
+    ck_assert_int_eq(cosy_await(reader), 5);
+    some_turns(1);
+    ck_ok(cosy_write(ends[0], answer, sizeof answer));
+    ck_assert_int_eq(sends, 2);
+    some_turns(1);
+    ck_ok(cosy_write(ends[0], "short", 5));
+    ck_assert_int_eq(sends, 2);
+    some_turns(2); /* who does not read on has sent at the end of the turn */
+    ck_assert_int_eq(sends, 3);
+    close_both(ends);
+    return 0;
+}
+
 static int answer_six(cosy_stream *stream)
 {
     char text[6];
@@ -515,6 +550,7 @@ COSY_TEST_MAIN("stream_write", what_the_kernel_takes_is_gone, nothing_is_written
                a_long_write_waits_and_returns_0, a_long_write_is_not_copied, what_is_buffered_goes_in_parts,
                beyond_the_high_water_mark_a_write_waits_for_the_low_one, marks_are_checked,
                a_mark_of_0_waits_for_each_byte, writes_of_one_turn_are_sent_together,
+               answers_to_what_came_together_are_sent_together,
                what_was_gathered_goes_before_a_read_waits, pieces_arrive_in_order,
                empty_pieces_in_the_middle_are_passed_over, text_is_formatted, the_bytes_of_a_call_stay_together,
                a_cancelled_write_has_taken_all_of_its_bytes, a_cancelled_write_behind_a_long_one_is_taken,

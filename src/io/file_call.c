@@ -1,0 +1,173 @@
+/* file_call.c - tasks that wait for an operation on a file. */
+#include "file_call.h"
+
+#include <cosy/trace.h>
+
+/* ---- by the loop's kernel ---- */
+
+/* On the waiting task's stack, as the operation is. */
+struct file_wait {
+    struct cosy_wait wait;
+    struct cosy_level_watch told; /* what the event leads to */
+    struct cosy_task *task;
+    struct cosy_file_op *op;
+    bool cancelled, shielded;
+};
+
+static struct file_wait *of_wait(struct cosy_wait *wait)
+{
+    return container_of(wait, struct file_wait, wait);
+}
+
+static struct cosy_sys *sys_of(const struct file_wait *wait)
+{
+    return wait->task->future.loop->sys;
+}
+
+/* The operation's end wakes the task, sooner for that. */
+static bool cancel(struct cosy_wait *base, struct cosy_task *task)
+{
+    struct file_wait *wait = of_wait(base);
+    (void)task;
+    wait->cancelled = true;
+    if (!wait->shielded)
+        sys_of(wait)->ops->cancel_op(sys_of(wait), wait->op);
+    return true;
+}
+
+static void abandon(struct cosy_wait *base)
+{
+    struct file_wait *wait = of_wait(base);
+    sys_of(wait)->ops->finish_op(sys_of(wait), wait->op);
+    wait->task->future.loop->file_ops--;
+}
+
+static const char *name(struct cosy_wait *base)
+{
+    const struct cosy_file_op *op = of_wait(base)->op;
+    return op->path && *op->path ? op->path : "a file";
+}
+
+static const struct cosy_wait_kind file_kind = {
+    .verb = "waits for the kernel at", .cancel = cancel, .abandon = abandon, .name = name};
+
+static void fired(struct cosy_loop *loop, const struct cosy_sys_event *event)
+{
+    struct file_wait *wait = container_of(event->data, struct file_wait, told);
+    loop->file_ops--;
+    cosy_task_wake(wait->task, 0);
+}
+
+/* Nothing was done, for a cancel came in time. */
+static bool was_stopped(const struct file_wait *wait)
+{
+    return wait->cancelled && (wait->op->result == -ECANCELED || wait->op->result == -EINTR);
+}
+
+/* 1: it has run. Otherwise the kernel does not take it. */
+static int run_in_kernel(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
+{
+    struct cosy_loop *loop = me->future.loop;
+    struct file_wait wait = {.wait.kind = &file_kind, .told.fired = fired, .task = me, .op = op, .shielded = shielded};
+    bool cancelled = false;
+    do {
+        op->data = &wait.told;
+        int result = loop->sys->ops->submit(loop->sys, op);
+        if (result < 0)
+            return result;
+        loop->file_ops++;
+        cancelled |= cosy_park(me, &wait.wait) == -ECANCELED;
+    } while (op->result == -EINTR && !wait.cancelled); /* a signal of somebody else's */
+    if (was_stopped(&wait))
+        op->result = -ECANCELED;
+    else if (cancelled || wait.cancelled)
+        cosy_task_keep_cancel(me);
+    return 1;
+}
+
+/* ---- in the pool ---- */
+
+struct pool_call {
+    struct cosy_file_op *op;
+    bool begun;
+};
+
+static int make_call(struct pool_call *call)
+{
+    call->begun = true;
+    cosy_file_op_call(call->op);
+    return 0; /* the result says more than a job's may, and has its words elsewhere */
+}
+
+/* The pool's own error when it was not called. */
+static void run_in_pool(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
+{
+    struct pool_call call = {.op = op};
+    int result = cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_call, &call);
+    if (!call.begun && shielded)
+        make_call(&call);
+    if (!call.begun)
+        op->result = result;
+    else if (result == -ECANCELED)
+        cosy_task_keep_cancel(me);
+}
+
+cosy_async int64_t cosy_file_run(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
+{
+    int result = me->future.loop->sys->ops->submit ? run_in_kernel(me, op, shielded) : -ENOTSUP;
+    if (result < 0 && (result == -ENOTSUP || shielded))
+        run_in_pool(me, op, shielded);
+    else if (result < 0)
+        op->result = result;
+    return op->result;
+}
+
+/* ---- several calls in one job ---- */
+
+static int make_job(struct cosy_file_job *job)
+{
+    job->begun = true;
+    job->result = job->work(job);
+    return 0;
+}
+
+cosy_async int64_t cosy_file_job_run(struct cosy_task *me, struct cosy_file_job *job)
+{
+    int result = cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_job, job);
+    if (!job->begun)
+        job->result = result;
+    else if (result == -ECANCELED && job->result != -ECANCELED)
+        cosy_task_keep_cancel(me);
+    if (job->result < 0)
+        cosy_file_fail_two(job->doing, job->named, job->other, (int)job->result);
+    return job->result;
+}
+
+/* ---- words ---- */
+
+struct complaint {
+    const char *doing, *path, *other;
+    int error;
+};
+
+static void complain(void *arg)
+{
+    const struct complaint *it = arg;
+    if (it->other)
+        cosy_fail(-it->error, "%s %.200s to %.200s: %s", it->doing, it->path, it->other, cosy_strerror(it->error));
+    else
+        cosy_fail(-it->error, "%s %.400s: %s", it->doing, it->path, cosy_strerror(it->error));
+}
+
+int cosy_file_fail_two(const char *doing, const char *path, const char *other, int error)
+{
+    struct complaint complaint = {doing, path, other, error};
+    if (error != -ECANCELED && error != -ENOMEM)
+        cosy_on_big_stack(complain, &complaint);
+    return error;
+}
+
+int cosy_file_fail(const char *doing, const char *path, int error)
+{
+    return cosy_file_fail_two(doing, path, NULL, error);
+}
