@@ -2,15 +2,16 @@
 # With COSY_BUILD_TESTS each runs on every backend, and what it prints is compared with its last comment.
 
 # An example is for reading: what it uses is tested in tests/, with every tool on every backend. So the slow tools look at it on one.
-if(COSY_VALGRIND)
-    set(COSY_TEST_BACKENDS epoll)
-elseif(COSY_SANITIZE STREQUAL "thread")
+set(COSY_VALGRIND_BACKENDS epoll)
+if(COSY_SANITIZE STREQUAL "thread")
     set(COSY_TEST_BACKENDS uring)
 endif()
 
 # Examples that need another library are left out where that is not installed.
 set(COSY_EXAMPLE_NEEDS_curl_multi LIBCURL)
 set(COSY_EXAMPLE_NEEDS_c_ares LIBCARES)
+set(COSY_EXAMPLE_NEEDS_tls_echo OPENSSL)
+set(COSY_EXAMPLE_NEEDS_https_fetch OPENSSL)
 
 function(cosy_example file target test)
     add_executable(${target} "${file}")
@@ -19,7 +20,10 @@ function(cosy_example file target test)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Werror)
     target_link_libraries(${target} PRIVATE cosy_static)
     # Sanitizers and valgrind tell of a stack overflow in words of their own.
-    if(COSY_BUILD_TESTS AND NOT (test STREQUAL "misuse.stack_overflow" AND (COSY_SANITIZE OR COSY_VALGRIND)))
+    if(test STREQUAL "misuse.stack_overflow")
+        set(COSY_UNDER_VALGRIND NO)
+    endif()
+    if(COSY_BUILD_TESTS AND NOT (test STREQUAL "misuse.stack_overflow" AND COSY_SANITIZE))
         cosy_test_on_backends("${test}" "${Python3_EXECUTABLE};${CMAKE_SOURCE_DIR}/tests/examples/run_example.py;${file};--"
             "$<TARGET_FILE:${target}>")
     endif()
@@ -58,6 +62,10 @@ function(cosy_net_example name example)
         if(backend STREQUAL "uring")
             set(gate $<TARGET_FILE:with_uring>)
         endif()
+        set(COSY_UNDER_VALGRIND YES)
+        if(NOT backend IN_LIST COSY_VALGRIND_BACKENDS)
+            set(COSY_UNDER_VALGRIND NO)
+        endif()
         cosy_test(net.${name}.${backend} COSY_BACKEND=${backend} ${gate} "${Python3_EXECUTABLE}"
             "${CMAKE_SOURCE_DIR}/tests/net/test_${name}.py" ${COSY_LAUNCHER} $<TARGET_FILE:example_${example}>)
     endforeach()
@@ -68,8 +76,19 @@ if(COSY_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
     cosy_net_example(forwarder port_forwarder)
     cosy_net_example(lines_and_clock lines_and_clock)
     cosy_net_example(udp_time udp_time)
+    if(TARGET example_tls_echo)
+        cosy_net_example(tls_echo tls_echo)
+        cosy_net_example(https https_fetch)
+    endif()
+    cosy_net_example(pipelines pipelines)
+    cosy_net_example(tail tail)
+    cosy_net_example(tree_sum tree_sum)
+    cosy_net_example(dns_batch dns_batch)
+    cosy_net_example(signals signals)
+    set(COSY_UNDER_VALGRIND NO)
     cosy_test(net.servers.uring COSY_BACKEND=uring $<TARGET_FILE:with_uring> "${Python3_EXECUTABLE}"
         "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
+    set(COSY_UNDER_VALGRIND YES)
     cosy_test(net.servers.epoll COSY_BACKEND=epoll "${Python3_EXECUTABLE}"
         "${CMAKE_SOURCE_DIR}/tests/net/test_servers.py" "${CMAKE_BINARY_DIR}/examples" ${COSY_LAUNCHER})
 endif()

@@ -17,22 +17,23 @@ endif()
 
 option(COSY_BUILD_TESTS "Build the tests" ${CHECK_FOUND})
 option(COSY_WERROR "Warnings are errors" OFF)
-option(COSY_VALGRIND "Announce stacks to valgrind and run the tests under it" OFF)
 set(COSY_SANITIZE "" CACHE STRING "address, thread, or empty")
 set(COSY_WITH_LIBURING AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_WITH_LIBDW AUTO CACHE STRING "AUTO, ON or OFF")
+set(COSY_WITH_OPENSSL AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_WITH_LIBCURL AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_WITH_LIBCARES AUTO CACHE STRING "AUTO, ON or OFF")
 set(COSY_TEST_PREFIX "" CACHE STRING "What test names begin with")
 set_property(CACHE COSY_SANITIZE PROPERTY STRINGS "" address thread)
 set_property(CACHE COSY_WITH_LIBURING PROPERTY STRINGS AUTO ON OFF)
 set_property(CACHE COSY_WITH_LIBDW PROPERTY STRINGS AUTO ON OFF)
+set_property(CACHE COSY_WITH_OPENSSL PROPERTY STRINGS AUTO ON OFF)
 set_property(CACHE COSY_WITH_LIBCURL PROPERTY STRINGS AUTO ON OFF)
 set_property(CACHE COSY_WITH_LIBCARES PROPERTY STRINGS AUTO ON OFF)
 
 # A plain build is what users get: shared library, tool, variants. The others exist to run tests.
 set(COSY_PLAIN_BUILD ON)
-if(COSY_SANITIZE OR COSY_VALGRIND OR CMAKE_CROSSCOMPILING)
+if(COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
     set(COSY_PLAIN_BUILD OFF)
 endif()
 option(COSY_SANITIZER_LIBS "Build the library's variants for cosy run --sanitize" ${COSY_PLAIN_BUILD})
@@ -60,9 +61,10 @@ function(cosy_find_optional name module)
 endfunction()
 cosy_find_optional(LIBURING liburing)
 cosy_find_optional(LIBDW libdw)
+cosy_find_optional(LIBCARES libcares)
+cosy_find_optional(OPENSSL openssl>=3.0)
 # For examples that show other libraries on cosy's loop; the library itself does not use them.
 cosy_find_optional(LIBCURL libcurl)
-cosy_find_optional(LIBCARES libcares)
 
 if(COSY_BUILD_TESTS AND NOT CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)
     message(FATAL_ERROR "the tests need the library 'check' (scripts/setup.sh test installs it)")
@@ -72,6 +74,11 @@ set(COSY_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototype
     -Wwrite-strings -Wundef)
 if(COSY_WERROR)
     list(APPEND COSY_WARNINGS -Werror)
+endif()
+
+# valgrind before 3.20 gives up at the fifth DWARF as clang writes it ("Possibly corrupted debuginfo file"), in whatever program has a piece of it.
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+    add_compile_options(-gdwarf-4)
 endif()
 
 # What programs on cosy are compiled and linked with, wherever it is said: cosy.pc, the CMake package, `cosy run`.

@@ -1,20 +1,28 @@
 # The suite. Names: floor.room for what knows no backend, floor.room.uring, .epoll, .sim for the rest;
 # example.NAME.BACKEND, misuse.NAME.BACKEND; layers, install, tools. `ctest -R '^task'`, `ctest -R sim$` choose.
+# The plain build's programs run once more under valgrind, as valgrind.NAME: what is tested is what users get.
 
 find_package(Python3 3.7 COMPONENTS Interpreter REQUIRED)
 set(test_dir "${CMAKE_SOURCE_DIR}/tests")
 
-# How a program of this build is run: under an emulator, under valgrind, without address randomisation, or plainly.
+# How a program of this build is run: under an emulator, without address randomisation, or plainly; or, where commands have this mark,
+# plainly and under valgrind.
 set(COSY_LAUNCHER ${CMAKE_CROSSCOMPILING_EMULATOR})
+set(COSY_VALGRIND_MARK "@valgrind@")
 set(COSY_TEST_TIMEOUT 120)
 set(COSY_TEST_ENVIRONMENT "COSY_TEST_TOOL=none" "CK_DEFAULT_TIMEOUT=20")
-if(COSY_VALGRIND)
-    find_program(VALGRIND valgrind REQUIRED)
-    set(COSY_LAUNCHER "${VALGRIND}" -q --fair-sched=yes --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible
+if(COSY_PLAIN_BUILD)
+    find_program(VALGRIND valgrind)
+    if(VALGRIND)
+        set(COSY_LAUNCHER "${COSY_VALGRIND_MARK}")
+    else()
+        message(STATUS "cosy: no valgrind: its suite is left out")
+    endif()
+    set(COSY_VALGRIND_COMMAND "${VALGRIND}" -q --fair-sched=yes --read-inline-info=no --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible
         --errors-for-leak-kinds=definite,indirect,possible --num-callers=30 --trace-children=no
         "--suppressions=${test_dir}/harness/valgrind.supp")
-    set(COSY_TEST_TIMEOUT 600)
-    set(COSY_TEST_ENVIRONMENT COSY_TEST_TOOL=valgrind CK_FORK=no CK_TIMEOUT_MULTIPLIER=20)
+    set(COSY_VALGRIND_TIMEOUT 600)
+    set(COSY_VALGRIND_ENVIRONMENT COSY_TEST_TOOL=valgrind CK_FORK=no CK_TIMEOUT_MULTIPLIER=20)
 elseif(COSY_SANITIZE)
     set(COSY_TEST_TIMEOUT 600)
     set(COSY_TEST_ENVIRONMENT COSY_TEST_TOOL=${COSY_SANITIZE} CK_TIMEOUT_MULTIPLIER=10
@@ -56,18 +64,31 @@ if(NOT CMAKE_CROSSCOMPILING)
     target_compile_options(with_uring PRIVATE ${COSY_WARNINGS})
 endif()
 
-# cosy_test(name environment command...): one entry of the suite.
+# cosy_test(name environment command...): one entry of the suite, and a second one where the command has valgrind's mark.
+# COSY_UNDER_VALGRIND: YES, NO (not there) or ONLY (there alone).
+set(COSY_UNDER_VALGRIND YES)
 function(cosy_test name environment)
-    set(name "${COSY_TEST_PREFIX}${name}")
-    add_test(NAME "${name}" COMMAND ${ARGN})
-    set_tests_properties("${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${COSY_TEST_TIMEOUT}
-        ENVIRONMENT "${COSY_TEST_ENVIRONMENT};${environment}")
+    if(NOT COSY_UNDER_VALGRIND STREQUAL "ONLY")
+        set(command ${ARGN})
+        list(REMOVE_ITEM command "${COSY_VALGRIND_MARK}")
+        add_test(NAME "${COSY_TEST_PREFIX}${name}" COMMAND ${command})
+        set_tests_properties("${COSY_TEST_PREFIX}${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${COSY_TEST_TIMEOUT}
+            ENVIRONMENT "${COSY_TEST_ENVIRONMENT};${environment}")
+    endif()
+    if(NOT COSY_UNDER_VALGRIND STREQUAL "NO" AND COSY_VALGRIND_MARK IN_LIST ARGN)
+        string(REPLACE "${COSY_VALGRIND_MARK}" "${COSY_VALGRIND_COMMAND}" command "${ARGN}")
+        add_test(NAME "valgrind.${name}" COMMAND ${command})
+        set_tests_properties("valgrind.${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${COSY_VALGRIND_TIMEOUT}
+            ENVIRONMENT "${COSY_VALGRIND_ENVIRONMENT};${environment}")
+    endif()
 endfunction()
 
 # cosy_test_on_backends(name runner program...): three entries. The runner (may be empty) is a program of this
 # machine that is given the launcher and the program.
 set(COSY_TEST_BACKENDS uring epoll sim)
+set(COSY_VALGRIND_BACKENDS uring epoll sim)
 function(cosy_test_on_backends name runner)
+    set(asked ${COSY_UNDER_VALGRIND})
     foreach(backend IN LISTS COSY_TEST_BACKENDS)
         set(gate "")
         if(backend STREQUAL "uring")
@@ -75,6 +96,10 @@ function(cosy_test_on_backends name runner)
                 continue() # qemu's user emulation has no io_uring
             endif()
             set(gate $<TARGET_FILE:with_uring>)
+        endif()
+        set(COSY_UNDER_VALGRIND ${asked})
+        if(NOT backend IN_LIST COSY_VALGRIND_BACKENDS)
+            set(COSY_UNDER_VALGRIND NO)
         endif()
         cosy_test(${name}.${backend} COSY_BACKEND=${backend} ${gate} ${runner} ${COSY_LAUNCHER} ${ARGN})
     endforeach()
@@ -87,27 +112,52 @@ function(cosy_test_program floor file)
     string(REPLACE "test_" "" room "${room}")
     set(target test_${floor}_${room})
     add_executable(${target} "${file}")
+    if(COSY_VALGRIND_MARK IN_LIST COSY_LAUNCHER)
+        target_sources(${target} PRIVATE $<TARGET_OBJECTS:each_backend>)
+        target_link_options(${target} PRIVATE -Wl,--wrap=main)
+    endif()
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
     target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/src" ${CHECK_INCLUDE_DIRS})
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE ${COSY_FEATURE_DEFINITIONS})
     target_compile_options(${target} PRIVATE ${COSY_WARNINGS})
+    if(COSY_SANITIZE)
+        target_compile_options(${target} PRIVATE -O1 -g1) # the library is what it is; its tests need half the time to build
+    endif()
     target_link_libraries(${target} PRIVATE cosy_static)
     if(NOT floor STREQUAL "plain")
         target_link_libraries(${target} PRIVATE ${CHECK_LIBRARIES})
     endif()
     if(floor STREQUAL "base" OR floor STREQUAL "sys" OR "${floor}.${room}" IN_LIST COSY_TESTS_WITHOUT_LOOP)
         cosy_test(${floor}.${room} "" ${COSY_LAUNCHER} $<TARGET_FILE:${target}>)
-    else()
+    elseif("${floor}.${room}" IN_LIST COSY_TESTS_FRESH)
         cosy_test_on_backends(${floor}.${room} "" $<TARGET_FILE:${target}>)
+    else()
+        set(COSY_UNDER_VALGRIND NO)
+        cosy_test_on_backends(${floor}.${room} "" $<TARGET_FILE:${target}>)
+        set(COSY_UNDER_VALGRIND ONLY) # one process for all of them
+        cosy_test(${floor}.${room} "COSY_TEST_BACKENDS=uring epoll sim" ${COSY_LAUNCHER} $<TARGET_FILE:${target}>)
     endif()
 endfunction()
 
+# What rests on a fresh process: memory that was never used, static objects in their first state.
+set(COSY_TESTS_FRESH flow.agen_end flow.asyncio_more flow.pool flow.runner io.dns_cache task.call)
+
+# Under valgrind the greater part of a short test is the translation of the program, which so happens once for all backends.
+add_library(each_backend OBJECT "${test_dir}/harness/each_backend.c")
+target_compile_definitions(each_backend PRIVATE _GNU_SOURCE ${COSY_FEATURE_DEFINITIONS})
+target_compile_options(each_backend PRIVATE ${COSY_WARNINGS} -fPIE)
+
 # Of the floors above sys, those that make no loop: nothing in them differs from backend to backend.
 set(COSY_TESTS_WITHOUT_LOOP loop.timers task.unwind)
+# And those that always run on the simulated kernel.
+list(APPEND COSY_TESTS_WITHOUT_LOOP tls.tls_torn tls.tls_faults)
 
 set(test_floors plain)
 if(CHECK_FOUND AND NOT CMAKE_CROSSCOMPILING)
     list(APPEND test_floors ${COSY_FLOORS})
+endif()
+if(NOT COSY_HAVE_OPENSSL)
+    list(REMOVE_ITEM test_floors tls) # they make certificates
 endif()
 foreach(floor IN LISTS test_floors)
     file(GLOB files CONFIGURE_DEPENDS "${test_dir}/${floor}/test_*.c")
@@ -124,10 +174,16 @@ target_compile_definitions(fuzz_schedule PRIVATE _GNU_SOURCE)
 target_compile_options(fuzz_schedule PRIVATE ${COSY_WARNINGS})
 target_link_libraries(fuzz_schedule PRIVATE cosy_static)
 set(fuzz_seeds 200)
-if(COSY_VALGRIND OR COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
+if(COSY_SANITIZE STREQUAL "thread")
+    set(fuzz_seeds 2)
+elseif(COSY_SANITIZE OR CMAKE_CROSSCOMPILING)
     set(fuzz_seeds 4)
 endif()
+set(COSY_UNDER_VALGRIND NO)
 cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds ${fuzz_seeds})
+set(COSY_UNDER_VALGRIND ONLY)
+cosy_test(fuzz.schedule.sim "" ${COSY_LAUNCHER} $<TARGET_FILE:fuzz_schedule> --seeds 4)
+set(COSY_UNDER_VALGRIND YES)
 
 # Connections on a network of their own, where the kernel permits namespaces (tests/net); what it lacks is skipped, and said.
 if(NOT CMAKE_CROSSCOMPILING)
@@ -138,8 +194,12 @@ if(NOT CMAKE_CROSSCOMPILING)
     target_link_libraries(net_client PRIVATE cosy_static)
     foreach(backend uring epoll)
         set(gate "")
+        set(COSY_UNDER_VALGRIND YES)
         if(backend STREQUAL "uring")
             set(gate $<TARGET_FILE:with_uring>)
+            set(COSY_UNDER_VALGRIND NO) # mostly waiting for the network's own limits: the slow tools do it once
+        elseif(COSY_SANITIZE STREQUAL "thread")
+            continue()
         endif()
         foreach(cases plain netem)
             cosy_test(net.${cases}.${backend} COSY_BACKEND=${backend} ${gate} "${Python3_EXECUTABLE}"
@@ -163,10 +223,9 @@ if(NOT CMAKE_CROSSCOMPILING)
     cosy_soak_program(soak_connections soak.c serve.c load.c clients.c measure.c)
     cosy_soak_program(soak_workers workers.c)
     cosy_soak_program(soak_idle idle.c)
+    cosy_soak_program(soak_processes processes.c)
     set(soak_clients 50)
-    if(COSY_VALGRIND)
-        set(soak_clients 4)
-    elseif(COSY_SANITIZE)
+    if(COSY_SANITIZE)
         set(soak_clients 10)
     endif()
     foreach(backend uring epoll)
@@ -174,15 +233,20 @@ if(NOT CMAKE_CROSSCOMPILING)
         if(backend STREQUAL "uring")
             set(gate $<TARGET_FILE:with_uring>)
         endif()
+        set(COSY_UNDER_VALGRIND NO)
         cosy_test(soak.connections.${backend} COSY_BACKEND=${backend} ${gate} ${COSY_LAUNCHER}
             $<TARGET_FILE:soak_connections> --seconds 4 --clients ${soak_clients})
+        set(COSY_UNDER_VALGRIND ONLY)
+        cosy_test(soak.connections.${backend} COSY_BACKEND=${backend} ${gate} ${COSY_LAUNCHER}
+            $<TARGET_FILE:soak_connections> --seconds 4 --clients 4)
+        set(COSY_UNDER_VALGRIND YES)
         cosy_test(soak.workers.${backend} COSY_BACKEND=${backend} ${gate} ${COSY_LAUNCHER} $<TARGET_FILE:soak_workers>)
         if(COSY_PLAIN_BUILD) # the tools have other ideas of memory
             cosy_test(soak.idle.${backend} COSY_BACKEND=${backend} ${gate} $<TARGET_FILE:soak_idle>)
         endif()
     endforeach()
     add_custom_target(soak COMMAND "${test_dir}/soak/soak.sh" $<TARGET_FILE:soak_connections> $<TARGET_FILE:with_uring>
-        DEPENDS soak_connections with_uring USES_TERMINAL VERBATIM)
+        $<TARGET_FILE:soak_processes> DEPENDS soak_connections soak_processes with_uring USES_TERMINAL VERBATIM)
 endif()
 
 # Tests of the tree and of what is installed: once, from the plain build; the tool also under ASan.
@@ -197,6 +261,6 @@ if(COSY_PLAIN_BUILD)
     set_tests_properties("${COSY_TEST_PREFIX}install" PROPERTIES TIMEOUT 600)
 endif()
 if(COSY_PLAIN_BUILD OR COSY_SANITIZE STREQUAL "address")
-    cosy_test(tools "CC=${CMAKE_C_COMPILER}" "${Python3_EXECUTABLE}" "${test_dir}/tools/test_cosy.py" "$<TARGET_FILE:cosy_tool>")
+    cosy_test(tools "CC=${CMAKE_C_COMPILER};COSY_TEST_VARIANTS=${COSY_SANITIZER_LIBS}" "${Python3_EXECUTABLE}" "${test_dir}/tools/test_cosy.py" "$<TARGET_FILE:cosy_tool>")
     set_tests_properties("${COSY_TEST_PREFIX}tools" PROPERTIES TIMEOUT 600)
 endif()

@@ -11,3 +11,5 @@ set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L /usr/aarch64-linux-gnu)
 # pkg-config would answer for the machine that builds.
 set(COSY_WITH_LIBURING OFF CACHE STRING "")
 set(COSY_WITH_LIBDW OFF CACHE STRING "")
+set(COSY_WITH_LIBCARES OFF CACHE STRING "")
+set(COSY_WITH_OPENSSL OFF CACHE STRING "")

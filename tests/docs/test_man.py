@@ -74,17 +74,18 @@ def check_links(output):
 
 
 def renderer():
+    """groff does all pages in one go; man is a program or five for each."""
+    if shutil.which("groff"):
+        return ["groff", "-ww", "-man", "-Tutf8", "-P-cbou", "-K", "utf8", "-rLL=90n"]
     if shutil.which("man"):
         return ["man", "--warnings", "-P", "cat", "-l"]
-    if shutil.which("groff"):
-        return ["groff", "-ww", "-z", "-man", "-Tutf8"]
     return None
 
 
 def check_rendering(output):
     command = renderer()
     if not command:
-        print("neither man nor groff is here: the pages are not rendered")
+        print("neither groff nor man is here: the pages are not rendered")
         return []
     environment = dict(os.environ, LC_ALL="C.UTF-8", MANWIDTH="90", MANPAGER="cat", MANROFFOPT="")
     pages = sorted(os.path.relpath(path, output) for path in glob.glob(os.path.join(output, "man*", "*")) if not is_link(path))
@@ -93,8 +94,10 @@ def check_rendering(output):
     faults = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode != 0 and not faults:
         faults.append("%s failed with %d" % (command[0], done.returncode))
-    if command[0] == "man":
-        faults += [name for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO") if name not in done.stdout]
+    for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO"):
+        found = len(re.findall("^%s$" % name, done.stdout, re.M))
+        if found < len([page for page in pages if name == "NAME" or page.startswith("man3/")]):
+            faults.append("%d of %d pages have %s" % (found, len(pages), name))
     return faults
 
 

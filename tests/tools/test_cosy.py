@@ -195,6 +195,9 @@ class RunTest(ToolTest):
         if INSTRUMENTED:
             self.skipTest("such a library has no variants")
         self.write("hello.c", HELLO)
+        if os.environ.get("COSY_TEST_VARIANTS") == "OFF":
+            self.expect(self.cosy("run", "--sanitize", "address", "hello.c"), 2, "", "the library was built without it")
+            return
         for kind in ("address", "undefined", "thread"):
             self.expect(self.cosy("run", "--sanitize", kind, "hello.c"), 0, "hello\n")
         self.write("leak.c", HELLO.replace('puts("hello")', 'volatile char *p = malloc(9); p[9] = 1; free((void *)p)'))
@@ -233,6 +236,31 @@ class CheckTest(ToolTest):
         self.write("hello.c", HELLO.replace("return cosy_main(amain)", "cosy_sleep(1); return cosy_main(amain)"))
         self.assertIn("await outside async: plain function 'main' calls 'cosy_sleep', which may suspend; "
                       "mark it cosy_async or start it with cosy_run", self.cosy("check", "hello.c")[1])
+
+    def test_what_blocks_of_the_c_library(self):
+        for name, call in (("sleep", "sleep(1)"), ("usleep", "usleep(1)"), ("system", 'system("ls")'),
+                           ("nanosleep", "nanosleep(&(struct timespec){0}, NULL)")):
+            program = ("#define _GNU_SOURCE\n#include <stdlib.h>\n#include <time.h>\n#include <unistd.h>\n#include <cosy.h>\n"
+                       "cosy_async static int amain(void) { %s return cosy_sleep(1); }\n"
+                       "int main(void) { %s; return cosy_main(amain); }\n")
+            self.write("blocks.c", program % ("(void)%s;" % call, "(void)%s" % call))
+            status, out, _ = self.cosy("check", "blocks.c")
+            self.assertEqual((status, out.count("blocking call inside async code")), (1, 1), out)
+            self.assertIn("async function 'amain' calls '%s'" % name, out)
+            self.write("blocks.c", program % ("", "(void)%s" % call))
+            self.assertEqual(self.cosy("check", "blocks.c")[0], 0)
+
+    def test_programs_that_ask_for_gnu_themselves(self):
+        for line in ("#define _GNU_SOURCE\n", "#define _GNU_SOURCE 1\n"):
+            self.write("gnu.c", line + HELLO)
+            self.assertEqual(self.cosy("check", "gnu.c")[0], 0)
+        self.write("gnu.c", "#define _GNU_SOURCE\n" + HELLO)
+        self.assertEqual(self.cosy("run", "gnu.c"), (0, "hello\n", ""))
+
+    def test_claims_no_more_than_it_knows(self):
+        self.write("hello.c", HELLO)
+        self.assertEqual(self.cosy("check", "hello.c")[1],
+                         "hello.c: ok: every wait stands in async code, and nothing that is known to block\n")
 
     def test_other_errors_pass_through(self):
         self.write("wrong.c", "int main(void) { return missing; }\n")
