@@ -50,6 +50,7 @@ def build_limit(out):
     compiler, program = os.environ.get("CC", "cc"), os.path.join(out, "limits")
     sources = sorted(glob.glob(f"{HERE}/limits/*.[cS]"))
     libraries = ["-luring"] if has_header(compiler, "liburing.h") else []
+    libraries += ["-lssl", "-lcrypto"] if has_header(compiler, "openssl/ssl.h") else []
     call([compiler, *CFLAGS, *sources, "-o", program, "-pthread", *libraries])
     return [program]
 

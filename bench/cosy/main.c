@@ -28,6 +28,17 @@ int main(int argc, char **argv)
         {"event1000", cosy_event_thousand_row},
         {"job", cosy_job_row},
         {"threadsafe4", cosy_threadsafe_row},
+        {"process", cosy_process_row},
+        {"process_output", cosy_process_row},
+        {"names", cosy_names_row},
+        {"names_ares", cosy_names_row},
+        {"tls_echo", cosy_tls_echo_row},
+        {"tls_handshake", cosy_tls_handshake_row},
+        {"tls_idle", cosy_tls_idle_row},
+        {"read_4k", cosy_read_row},
+        {"read_4k_32", cosy_read_row},
+        {"copy_large", cosy_copy_large_row},
+        {"copy_small", cosy_copy_small_row},
     };
     if (argc == 4 && strcmp(argv[1], "serve") == 0)
         return cosy_serve(argv[2], atoi(argv[3]));

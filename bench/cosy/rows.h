@@ -18,4 +18,8 @@ bench_row cosy_wake_asleep_row, cosy_wake_busy_row;
 bench_row cosy_handover_row, cosy_queue_row, cosy_generator_row;
 bench_row cosy_gather_row, cosy_group_row, cosy_lock_row, cosy_semaphore_row, cosy_event_row;
 bench_row cosy_lock_thousand_row, cosy_semaphore_thousand_row, cosy_event_thousand_row;
+bench_row cosy_job_row, cosy_threadsafe_row, cosy_process_row;
 bench_row cosy_job_row, cosy_threadsafe_row;
+bench_row cosy_names_row;
+bench_row cosy_tls_echo_row, cosy_tls_handshake_row, cosy_tls_idle_row;
+bench_row cosy_read_row, cosy_copy_large_row, cosy_copy_small_row;

@@ -75,5 +75,8 @@ static inline void limit_task_free(struct limit_pool *pool, struct limit_task *t
 
 bench_row limit_switch_row, limit_spawn_row, limit_skynet_row, limit_memory_row, limit_memory_tiny_row;
 bench_row limit_timer_cancel_row, limit_timer_cancel_lazy_row, limit_timer_fire_row;
+bench_row limit_process_row, limit_names_row;
 bench_row limit_handover_row, limit_generator_row, limit_queue_row;
 bench_row limit_wake_ring_row, limit_wake_eventfd_row, limit_wake_futex_row, limit_wake_busy_row;
+bench_row limit_tls_echo_row, limit_tls_handshake_row, limit_tls_idle_row;
+bench_row limit_read_row, limit_copy_large_row, limit_copy_small_row;

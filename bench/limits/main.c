@@ -20,6 +20,16 @@ int main(int argc, char **argv)
         {"wake_asleep_futex", limit_wake_futex_row},
         {"wake_asleep_eventfd", limit_wake_eventfd_row},
         {"wake_busy", limit_wake_busy_row},
+        {"process", limit_process_row},
+        {"process_output", limit_process_row},
+        {"names", limit_names_row},
+        {"tls_echo", limit_tls_echo_row},
+        {"tls_handshake", limit_tls_handshake_row},
+        {"tls_idle", limit_tls_idle_row},
+        {"read_4k", limit_read_row},
+        {"read_4k_32", limit_read_row},
+        {"copy_large", limit_copy_large_row},
+        {"copy_small", limit_copy_small_row},
     };
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }

@@ -320,11 +320,43 @@ async def threadsafe4(row, size):
     return spent / (size // 4 * 4), "ns"
 
 
+async def process(row, size):
+    async def run():
+        if row == "process_output":
+            child = await asyncio.create_subprocess_exec("/bin/echo", "hello", stdout=asyncio.subprocess.PIPE)
+            await child.communicate()
+        else:
+            child = await asyncio.create_subprocess_exec("/bin/true")
+            await child.wait()
+
+    for _ in range(size // 10 + 1):
+        await run()
+    start = time.monotonic_ns()
+    for _ in range(size):
+        await run()
+    return (time.monotonic_ns() - start) / size / 1e3, "us"
+
+
+async def names(row, size):
+    import socket
+    loop = asyncio.get_running_loop()
+
+    async def run():
+        await asyncio.gather(*(loop.getaddrinfo("localhost", "80", type=socket.SOCK_STREAM) for _ in range(1000)))
+
+    await run()
+    rounds = (size + 999) // 1000
+    start = time.monotonic_ns()
+    for _ in range(rounds):
+        await run()
+    return (time.monotonic_ns() - start) / rounds / 1e6, "us"
+
+
 ROWS = {
     "handover": handover, "queue1024": queue1024, "gather1000": gather1000, "group1000": group1000,
     "lock": guarded, "semaphore": guarded, "event": event,
     "lock1000": guarded1000, "semaphore1000": guarded1000, "event1000": event1000,
-    "generator": generator, "job": job, "threadsafe4": threadsafe4,
+    "generator": generator, "job": job, "process": process, "process_output": process, "names": names, "names_ares": names, "threadsafe4": threadsafe4,
     "switch2": switch, "switch1000": switch, "spawn": spawn, "skynet": skynet, "memory": memory,
     "timer_cancel": timer_cancel, "timer_fire": timer_fire, "wake_asleep": wake_asleep,
 }

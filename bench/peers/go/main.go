@@ -2,8 +2,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -287,6 +290,51 @@ func rowWakeBusy(row string, size int) {
 	print(row, float64(time.Since(start))/float64(size), "ns")
 }
 
+func rowProcess(row string, size int) {
+	run := func() {
+		if row == "process_output" {
+			if out, err := exec.Command("/bin/echo", "hello").Output(); err != nil || len(out) != 6 {
+				panic(err)
+			}
+		} else if err := exec.Command("/bin/true").Run(); err != nil {
+			panic(err)
+		}
+	}
+	for i := 0; i <= size/10; i++ {
+		run()
+	}
+	start := time.Now()
+	for i := 0; i < size; i++ {
+		run()
+	}
+	print(row, float64(time.Since(start))/1e3/float64(size), "us")
+}
+
+// 1,000 look-ups at once, each by a goroutine: by the C library, or by Go's own resolver.
+func rowNames(row string, size int) {
+	resolver := &net.Resolver{PreferGo: row == "names_ares"}
+	run := func() {
+		var group sync.WaitGroup
+		for i := 0; i < 1000; i++ {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				if _, err := resolver.LookupIPAddr(context.Background(), "localhost"); err != nil {
+					panic(err)
+				}
+			}()
+		}
+		group.Wait()
+	}
+	run()
+	rounds := (size + 999) / 1000
+	start := time.Now()
+	for i := 0; i < rounds; i++ {
+		run()
+	}
+	print(row, float64(time.Since(start))/1e6/float64(rounds), "us")
+}
+
 func main() {
 	runtime.GOMAXPROCS(1)
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
@@ -303,6 +351,7 @@ func main() {
 	rows := map[string]func(string, int){
 		"switch2": rowSwitch, "switch1000": rowSwitch, "spawn": rowSpawn, "skynet": rowSkynet, "memory": rowMemory,
 		"timer_cancel": rowTimerCancel, "timer_fire": rowTimerFire, "wake_asleep": rowWakeAsleep, "wake_busy": rowWakeBusy,
+		"process": rowProcess, "process_output": rowProcess, "names": rowNames, "names_ares": rowNames,
 	}
 	if run, ok := rows[row]; ok {
 		run(row, size)

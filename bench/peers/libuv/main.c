@@ -1,5 +1,6 @@
 /* libuv ROW SIZE: timers and cross-thread wakes; libuv has no tasks. libuv serve MODE PORT: serve.c. */
 #include "../../bench.h"
+#include "files.h"
 #include "serve.h"
 #include <uv.h>
 
@@ -175,6 +176,115 @@ static int job(const char *name, long size)
     return bench_print(name, run_jobs(&loop, size) / 1e3, "us");
 }
 
+/* ---- a program, and its output ---- */
+
+static long programs_left;
+static bool with_output;
+static uv_process_t program;
+static uv_pipe_t output;
+static int open_handles;
+static char output_text[4096];
+
+static void start_program(uv_loop_t *loop);
+
+static void handle_closed(uv_handle_t *handle)
+{
+    if (--open_handles == 0 && --programs_left > 0)
+        start_program(handle->loop);
+}
+
+static void program_ended(uv_process_t *process, int64_t status, int signal)
+{
+    if (status != 0 || signal != 0)
+        exit(1);
+    uv_close((uv_handle_t *)process, handle_closed);
+}
+
+static void give_room(uv_handle_t *handle, size_t size, uv_buf_t *buffer)
+{
+    (void)handle;
+    (void)size;
+    *buffer = uv_buf_init(output_text, sizeof output_text);
+}
+
+static void output_came(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
+{
+    (void)buffer;
+    if (size < 0)
+        uv_close((uv_handle_t *)stream, handle_closed);
+}
+
+static void start_program(uv_loop_t *loop)
+{
+    static char *just_true[] = {"/bin/true", NULL}, *echo[] = {"/bin/echo", "hello", NULL};
+    uv_stdio_container_t stdio[3] = {{.flags = UV_INHERIT_FD, .data.fd = 0}, {.flags = UV_INHERIT_FD, .data.fd = 1}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_process_options_t options = {.exit_cb = program_ended, .stdio_count = 3, .stdio = stdio};
+    options.args = with_output ? echo : just_true;
+    options.file = options.args[0];
+    open_handles = 1 + with_output;
+    if (with_output) {
+        uv_pipe_init(loop, &output, 0);
+        stdio[1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
+        stdio[1].data.stream = (uv_stream_t *)&output;
+    }
+    if (uv_spawn(loop, &program, &options) < 0)
+        exit(1);
+    if (with_output)
+        uv_read_start((uv_stream_t *)&output, give_room, output_came);
+}
+
+static double run_programs(uv_loop_t *loop, long size)
+{
+    programs_left = size;
+    double start = bench_wall_ns();
+    start_program(loop);
+    uv_run(loop, UV_RUN_DEFAULT);
+    return (bench_wall_ns() - start) / (double)size;
+}
+
+static int process(const char *name, long size)
+{
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    with_output = strcmp(name, "process_output") == 0;
+    run_programs(&loop, size / 10 + 1);
+    return bench_print(name, run_programs(&loop, size) / 1e3, "us");
+}
+
+/* ---- names: 1,000 look-ups at once, in the pool of threads ---- */
+
+enum { NAMES = 1000 };
+
+static void name_found(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+{
+    (void)request;
+    if (status != 0)
+        exit(1);
+    uv_freeaddrinfo(list);
+}
+
+static void look_up_many(uv_loop_t *loop)
+{
+    static uv_getaddrinfo_t requests[NAMES];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    for (int i = 0; i < NAMES; i++)
+        if (uv_getaddrinfo(loop, &requests[i], name_found, "localhost", "80", &hints) < 0)
+            exit(1);
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
+static int look_names_up(const char *name, long size)
+{
+    uv_loop_t loop;
+    long count = (size + NAMES - 1) / NAMES;
+    uv_loop_init(&loop);
+    look_up_many(&loop);
+    double start = bench_wall_ns();
+    for (long i = 0; i < count; i++)
+        look_up_many(&loop);
+    return bench_print(name, (bench_wall_ns() - start) / (double)count / NAMES / 1e3, "us");
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_entry rows[] = {
@@ -183,6 +293,14 @@ int main(int argc, char **argv)
         {"wake_asleep", wake_asleep},
         {"wake_busy", wake_busy},
         {"job", job},
+        {"process", process},
+        {"process_output", process},
+        {"names", look_names_up},
+        {"names_ares", look_names_up},
+        {"read_4k", uv_read_row},
+        {"read_4k_32", uv_read_row},
+        {"copy_large", uv_copy_large_row},
+        {"copy_small", uv_copy_small_row},
     };
     if (argc == 4 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2], atoi(argv[3]));

@@ -1,4 +1,5 @@
 // tokio ROW SIZE: tasks on the current-thread runtime (two of them, one per thread, for the wake rows).
+mod rows_files;
 mod rows_sync;
 mod serve;
 
@@ -290,7 +291,7 @@ fn main() {
         "timer_fire" => timer_fire(size),
         "wake_asleep" => format!("{:.6} us", wake(size, false) / 1e3),
         "wake_busy" => format!("{:.6} ns", wake(size, true)),
-        _ => rows_sync::row(row, size).unwrap_or_else(|| "n/a".to_string()),
+        _ => rows_sync::row(row, size).or_else(|| rows_files::row(row, size)).unwrap_or_else(|| "n/a".to_string()),
     };
     println!("{row} {result}");
 }
