@@ -78,7 +78,7 @@ class Header:
 
 TOKEN = re.compile(r"""
     (?P<comment>/\*.*?\*/)
-  | (?P<cplusplus>^\#[ \t]*ifdef[ ]__cplusplus\n.*?^\#[ \t]*endif[^\n]*\n)
+  | (?P<others>^\#[ \t]*ifdef[ ](?:__cplusplus|COSY_\w+_)\b.*?^\#[ \t]*endif[^\n]*\n)
   | (?P<directive>^[ \t]*\#(?:[^\n\\]|\\.|\\\n)*)
   | (?P<blank>\n[ \t]*(?=\n))
   | (?P<space>\s+)

@@ -40,6 +40,8 @@ need_for_run() {
     has pkg-config || require pkg-config
     has_header liburing.h || prefer liburing-dev
     has_header elfutils/libdwfl.h || prefer libdw-dev
+    has_header ares.h || prefer libc-ares-dev
+    has_header openssl/ssl.h || prefer libssl-dev
 }
 
 need_for_test() {
@@ -50,10 +52,10 @@ need_for_test() {
     has nc || prefer netcat-openbsd
     has socat || prefer socat
     has curl || prefer curl
+    has openssl || prefer openssl
     has g++ || has clang++ || prefer g++
     has clang || prefer clang
     has_header curl/curl.h || prefer libcurl4-openssl-dev
-    has_header ares.h || prefer libc-ares-dev
     has wrk || prefer wrk
     has nginx || [ -x /usr/sbin/nginx ] || prefer nginx-light
     if [ "$(uname -m)" = x86_64 ]; then

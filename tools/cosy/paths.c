@@ -52,7 +52,7 @@ char *path_of_library(const char *sanitizer)
 void add_user_cflags(struct list *command, const char *include_dir)
 {
     list_add(command, "-std=gnu17");
-    list_add(command, "-D_GNU_SOURCE");
+    list_add(command, "-D_GNU_SOURCE="); /* as `#define _GNU_SOURCE` says it, which then redefines nothing */
     list_add_words(command, COSY_USER_CFLAGS);
     list_addf(command, "-I%s", include_dir);
 }
