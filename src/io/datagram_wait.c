@@ -161,7 +161,7 @@ void cosy_datagram_done(cosy_datagram *endpoint, enum cosy_port_side which, bool
 
 void cosy_datagram_shut(cosy_datagram *endpoint, int result)
 {
-    cosy_port_close(&endpoint->port, result);
+    cosy_port_close_now(&endpoint->port, result);
     wake_all(&endpoint->sides[COSY_PORT_READ], result);
     wake_all(&endpoint->sides[COSY_PORT_WRITE], result);
 }

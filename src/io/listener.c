@@ -306,7 +306,7 @@ void cosy_listener_close(struct cosy_listener *listener)
     if (listener->port.fd < 0)
         return;
     remove_file(listener);
-    cosy_port_close(&listener->port, -COSY_ECLOSED);
+    cosy_port_close_now(&listener->port, -COSY_ECLOSED);
 }
 
 void cosy_listener_release(struct cosy_listener *listener)

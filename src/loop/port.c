@@ -63,6 +63,16 @@ void cosy_port_close(struct cosy_port *port, int result)
     tell(port, COSY_PORT_WRITE, result);
 }
 
+void cosy_port_close_now(struct cosy_port *port, int result)
+{
+    struct cosy_loop *loop = port->loop;
+    if (loop && port->watch) {
+        loop->sys->ops->unwatch(loop->sys, port->watch);
+        port->watch = 0;
+    }
+    cosy_port_close(port, result);
+}
+
 int cosy_port_release(struct cosy_port *port, int result)
 {
     cosy_assert(result < 0);

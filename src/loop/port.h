@@ -39,6 +39,9 @@ struct cosy_port {
 void cosy_port_open(struct cosy_port *port, struct cosy_loop *loop, int fd);
 /* Wakes who waits with `result` (negative), and closes the descriptor. A second time: nothing. */
 void cosy_port_close(struct cosy_port *port, int result);
+/* The same for one that a name belongs to, an address or a port: that is free when this returns. cosy_port_close leaves it to the next wait() where
+ * that saves a system call (io_uring), which the next bind() to the same address would meet. */
+void cosy_port_close_now(struct cosy_port *port, int result);
 /* The same, but the descriptor becomes the caller's again: returned; -1 when it was closed. */
 int cosy_port_release(struct cosy_port *port, int result);
 /* Asks for edges now, rather than when somebody waits: the error that waiting would have. 0; -EPERM for files that are always ready (io_uring

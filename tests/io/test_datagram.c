@@ -127,6 +127,23 @@ TASK_TEST(an_address_in_use_is_named)
     return 0;
 }
 
+TASK_TEST(a_closed_endpoint_leaves_its_port_at_once)
+{
+    struct cosy_address here = {.ip4 = {.sin_family = AF_INET}};
+    for (int i = 0; i < 3; i++) {
+        cosy_scoped(cosy_datagram) endpoint = i == 0 ? bound("127.0.0.1") : NULL;
+        char data[8];
+        if (i > 0)
+            cosy_try(cosy_open_datagram(&endpoint, .local = &here));
+        cosy_datagram_sockname(endpoint, &here);
+        int err = 0;
+        COSY_TIMEOUT (err, COSY_MS(1)) /* the kernel is asked to tell when something comes */
+            cosy_check(err, cosy_datagram_recv(endpoint, data, sizeof data, NULL));
+        ck_assert_int_eq(err, -ETIMEDOUT);
+    }
+    return 0;
+}
+
 TASK_TEST(ports_are_shared_by_those_who_want_to)
 {
     cosy_scoped(cosy_datagram) one = NULL;
@@ -677,6 +694,7 @@ TASK_TEST(a_receiver_can_be_limited_in_time)
 TESTS_MAIN("datagram", datagrams_keep_their_boundaries, empty_datagrams_are_sent_and_received,
            a_cut_datagram_is_told_and_the_next_one_is_whole, a_large_datagram_passes_whole_and_a_larger_one_is_refused,
            ip6_works_as_ip4, nonsense_is_refused_with_words, an_address_in_use_is_named,
+           a_closed_endpoint_leaves_its_port_at_once,
            ports_are_shared_by_those_who_want_to, broadcasts_need_leave, without_a_peer_there_must_be_an_address,
            nobody_listens_there_is_a_result_and_no_end, an_unconnected_endpoint_goes_on_after_sending_to_nobody,
            a_waiting_receiver_hears_that_nobody_listens, receivers_are_served_in_their_order,

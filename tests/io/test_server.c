@@ -407,6 +407,32 @@ TASK_TEST(a_family_may_be_chosen)
     return 0;
 }
 
+cosy_async static int say_hello(cosy_stream *client, void *arg)
+{
+    (void)arg;
+    return cosy_write(client, "hello\n", 6);
+}
+
+/* Whoever closes a server and starts the next one, without a wait in between, finds the port free. */
+TASK_TEST(a_closed_server_leaves_its_port_at_once)
+{
+    unsigned port = 0;
+    for (int i = 0; i < 3; i++) {
+        cosy_server *server;
+        cosy_stream *client;
+        char *line;
+        cosy_try(cosy_start_server(&server, say_hello, NULL, "127.0.0.1", port));
+        port = cosy_server_port(server);
+        cosy_try(cosy_open_connection("127.0.0.1", port, &client));
+        ck_assert_int_eq(cosy_readline(client, &line), 6);
+        cosy_stream_close(client);
+        cosy_server_close(server);
+        ck_assert_int_eq(cosy_open_connection("127.0.0.1", port, &client), -ECONNREFUSED);
+        cosy_server_free(server);
+    }
+    return 0;
+}
+
 TASK_TEST(why_a_server_could_not_start_is_told_with_its_address)
 {
     struct books books = {0};
@@ -640,7 +666,7 @@ TESTS_MAIN("server", each_client_is_served_by_a_task_named_after_it, a_handlers_
                that_a_client_went_away_is_told_to_nobody, the_programs_exception_handler_hears_of_it,
                a_cancelled_handler_closes_its_connection, handlers_run_in_copies_of_the_starters_context,
                a_server_may_start_later, all_interfaces_have_a_socket_per_family_and_one_port, a_family_may_be_chosen,
-               why_a_server_could_not_start_is_told_with_its_address,
+               a_closed_server_leaves_its_port_at_once, why_a_server_could_not_start_is_told_with_its_address,
                an_address_that_is_not_here_is_left_out_while_another_is_left, without_a_loop_there_is_no_server,
                servers_may_share_a_port, options_of_connections_come_from_the_listening_socket,
                a_server_listens_on_a_socket_that_it_is_given, what_cannot_be_listened_on_stays_its_owners,
