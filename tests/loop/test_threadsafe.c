@@ -275,7 +275,7 @@ END_TEST
 /* The window of the test above, held open: a post is between its push and its wake while the loop is closed. */
 static struct {
     const struct cosy_sys_ops *ops;
-    atomic_int inside, leave;
+    atomic_int inside;
     atomic_bool closed;
 } slow_wake;
 
@@ -303,6 +303,8 @@ START_TEST(close_waits_for_a_post_that_is_about_to_wake)
     }
     struct cosy_sys_ops ops = *loop->sys->ops;
     slow_wake.ops = loop->sys->ops;
+    atomic_store(&slow_wake.inside, 0); /* the same process may run this once for each backend */
+    atomic_store(&slow_wake.closed, false);
     ops.wake = wake_slowly;
     loop->sys->ops = &ops;
     pthread_t thread;
