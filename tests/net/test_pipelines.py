@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 COMMANDS = ["echo one | tr a-z A-Z", "seq 1 20000 | sort -rn | md5sum", "printf 'no newline'; echo", "echo err >&2; echo out; exit 3",
@@ -43,14 +44,14 @@ def as_xargs_does(program, count):
 
 
 def at_most_so_many(program):
-    """Each takes a place while it runs: with two places the third must see that one was given back."""
-    folder = subprocess.run(["mktemp", "-d"], stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout.strip()
-    command = "mkdir %s/a 2>/dev/null && d=a || { mkdir %s/b 2>/dev/null && d=b; } || exit 7; sleep 0.02; rmdir %s/$d" % ((folder,) * 3)
-    done = run(program, ["-j", "2"] + [command] * 8)
-    assert done.returncode == 0, done.stdout
-    done = run(program, ["-j", "8"] + [command] * 8)
-    assert b"exit status 7" in done.stdout, done.stdout
-    os.rmdir(folder)
+    """Each takes a place while it runs: with two places the third would find none. And eight at once: each waits for the others."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = "mkdir %s/a 2>/dev/null && d=a || { mkdir %s/b 2>/dev/null && d=b; } || exit 7; sleep 0.02; rmdir %s/$d" % ((folder,) * 3)
+        done = run(program, ["-j", "2"] + [command] * 8)
+        assert done.returncode == 0, done.stdout
+        command = "mkdir %s/$$; until [ $(ls %s | wc -l) -ge 8 ]; do sleep 0.02; done" % ((folder,) * 2)
+        done = run(program, ["-j", "8"] + [command] * 8)
+        assert done.returncode == 0, done.stdout
 
 
 def interrupted(program):
