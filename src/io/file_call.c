@@ -76,6 +76,7 @@ static int run_in_kernel(struct cosy_task *me, struct cosy_file_op *op, bool shi
         if (result < 0)
             return result;
         loop->file_ops++;
+        loop->file_turn = cosy_loop_turns(loop);
         cancelled |= cosy_park(me, &wait.wait) == -ECANCELED;
     } while (op->result == -EINTR && !wait.cancelled); /* a signal of somebody else's */
     if (was_stopped(&wait))

@@ -2,6 +2,8 @@
  *
  * Each part is tried in place first, without waiting for a disk (RWF_NOWAIT): what lies in the page cache costs one
  * system call and no switch of tasks. A file whose parts are not there is tried less and less often, down to one in 32.
+ * Small reads of many tasks go to the kernel together, where it takes them: one system call for all, instead of one
+ * each.
  */
 #include "../sys/files.h"
 #include "file.h"
@@ -18,7 +20,27 @@ enum {
     GIVEN = 16 * 1024 * 1024, /* at most in one operation of the kernel's */
     TURN_BYTES = 256 * 1024,  /* in one turn of the loop, before other tasks have theirs */
     MISSES = 5,               /* 1 << MISSES - 1 operations are given to the kernel between two tries */
+    SMALL = 16 * 1024,        /* below that, the call costs as much as the bytes */
+    CROWD = 4,                /* measured: fewer reads do not pay for the way through the kernel's queue */
 };
+
+/* Whether as many stand in the ready queue, the mark of the turn's end included; a few of those behind a joint may
+ * count for none. */
+static bool is_crowded(const struct cosy_loop *loop)
+{
+    for (int i = 0; i < CROWD; i++)
+        if (loop->head + i == loop->tail || loop->head[i] == &loop->ready.joint)
+            return false;
+    return true;
+}
+
+/* Whether a read is likely to be one of several in this turn, all of which the kernel has at hand. */
+static bool goes_with_others(const struct cosy_file *file, const struct cosy_file_op *op, size_t size)
+{
+    const struct cosy_loop *loop = file->loop;
+    return file->at_hand && size <= SMALL && op->kind == COSY_FILE_READ && loop->sys->ops->submit &&
+           ((loop->file_ops > 0 && loop->file_turn == cosy_loop_turns(loop)) || is_crowded(loop));
+}
 
 static bool may_try(struct cosy_file *file, int side)
 {
@@ -37,6 +59,8 @@ static bool had_at_once(struct cosy_file *file, struct cosy_file_op *op, int64_t
     if (result == -EOPNOTSUPP && !file->in_memory && (file->in_memory = cosy_sys_is_in_memory(file->fd)))
         result = cosy_file_op_call(op);
     *ret_result = result;
+    if (!side)
+        file->at_hand = result >= 0 && !file->in_memory;
     if (result == -EAGAIN) {
         file->misses[side] += file->misses[side] < MISSES;
         file->untried[side] = (uint8_t)((1u << file->misses[side]) - 2);
@@ -76,6 +100,8 @@ static int64_t run_part(struct cosy_file *file, struct cosy_task *me, struct cos
     if (result < 0)
         return result;
     part->iov_len = left < TRIED ? left : TRIED;
+    if (goes_with_others(file, op, left))
+        return cosy_file_run(me, op, false);
     if (may_try(file, op->kind == COSY_FILE_WRITE) && had_at_once(file, op, &result))
         return result;
     part->iov_len = left < GIVEN ? left : GIVEN;

@@ -116,6 +116,7 @@ struct cosy_loop {
     atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
     struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
     size_t file_ops; /* the floor of io's: operations on files that the kernel makes, and that tasks wait for */
+    uint64_t file_turn; /* in which the last of them was begun */
     void *executors;             /* the floor of io's: this loop's own pools of threads */
     struct cosy_names *names;    /* the floor of io's: which resolver, and what it keeps; NULL: the usual one, nothing */
     struct cosy_link children;   /* the floor of io's: processes that are not reaped; all zero until there is one */

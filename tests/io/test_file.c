@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <sys/resource.h>
 
+#include "io/file.h"
+
 /* ---- opening ---- */
 
 FILE_TEST(what_is_written_is_read)
@@ -152,6 +154,48 @@ FILE_TEST(a_file_in_memory_does_not_keep_the_loop_for_itself)
     ck_assert_int_ge(others, before + 4);
     cosy_task_cancel(other);
     ck_assert_int_eq(cosy_await(other), -ECANCELED);
+    return 0;
+}
+
+enum { CROWD = 8, READS = 16, PART = 1000 };
+
+struct crowd {
+    cosy_file *file;
+    const char *expected;
+    int last, changes; /* who read last, and how often it was another than before */
+};
+
+cosy_async static int read_in_crowd(struct crowd *crowd, int me)
+{
+    char data[PART];
+    for (int i = 0; i < READS; i++) {
+        int64_t offset = (i * CROWD + me) * PART;
+        ck_assert_int_eq(cosy_file_pread(crowd->file, data, sizeof data, offset), PART);
+        ck_assert_int_eq(memcmp(data, crowd->expected + offset, PART), 0);
+        crowd->changes += crowd->last != me;
+        crowd->last = me;
+    }
+    return 0;
+}
+
+/* This program's own file: that is on a disk, and in the page cache. */
+FILE_TEST(small_reads_of_many_tasks_go_to_the_kernel_together)
+{
+    struct crowd crowd = {.last = -1};
+    char *expected = malloc(CROWD * READS * PART);
+    cosy_scoped(cosy_file) file = NULL;
+    ck_assert_int_eq(cosy_file_open("/proc/self/exe", O_RDONLY, &file), 0);
+    ck_assert_int_eq(pread(cosy_file_fd(file), expected, CROWD * READS * PART, 0), CROWD * READS * PART);
+    crowd.file = file;
+    crowd.expected = expected;
+    cosy_scoped(cosy_task_group) group = cosy_task_group_open();
+    for (int i = 0; i < CROWD; i++)
+        cosy_task_group_create_task(group, read_in_crowd, &crowd, i);
+    ck_assert_int_eq(cosy_task_group_wait(group), 0);
+    free(expected);
+    /* Alone, each would have done all of its reads before the next one began. */
+    if (file->loop->sys->ops->submit && !file->in_memory)
+        ck_assert_int_gt(crowd.changes, CROWD * READS / 2);
     return 0;
 }
 
@@ -351,7 +395,7 @@ FILE_TEST(closing_under_a_call_waits_for_it)
 TESTS_MAIN("io.file", what_is_written_is_read, offsets_leave_the_position_alone, several_pieces_are_one_operation,
            the_position_is_moved_from_all_three_ends, appending_is_at_the_end_whatever_the_position,
            a_file_is_cut_and_grows, much_is_read_and_written_whole, a_file_in_memory_does_not_keep_the_loop_for_itself,
-           failures_name_the_path_and_what_was_done, nonsense_is_refused, rights_are_asked_for, a_full_disk_is_told,
-           a_limit_of_size_is_told, a_pipe_has_no_offsets, a_device_gives_what_is_there,
-           an_adopted_file_begins_where_it_stands, one_task_at_a_time_at_the_position,
-           closing_under_a_call_waits_for_it)
+           small_reads_of_many_tasks_go_to_the_kernel_together, failures_name_the_path_and_what_was_done,
+           nonsense_is_refused, rights_are_asked_for, a_full_disk_is_told, a_limit_of_size_is_told,
+           a_pipe_has_no_offsets, a_device_gives_what_is_there, an_adopted_file_begins_where_it_stands,
+           one_task_at_a_time_at_the_position, closing_under_a_call_waits_for_it)
