@@ -437,7 +437,7 @@ static int next_item(cosy_as_completed *it, const char *call, struct item **ret_
 
 int cosy_as_completed_next_future_(cosy_as_completed *it, cosy_future **ret_future)
 {
-    struct item *item;
+    struct item *item = NULL;
     int result = next_item(it, "cosy_as_completed_next", &item);
     if (result == 0)
         *ret_future = item->future;
@@ -446,7 +446,7 @@ int cosy_as_completed_next_future_(cosy_as_completed *it, cosy_future **ret_futu
 
 int cosy_as_completed_next_task_(cosy_as_completed *it, cosy_task **ret_task)
 {
-    struct item *item;
+    struct item *item = NULL;
     int result = next_item(it, "cosy_as_completed_next", &item);
     if (result < 0)
         return result;
@@ -460,7 +460,7 @@ int cosy_as_completed_next_task_(cosy_as_completed *it, cosy_task **ret_task)
 
 int cosy_as_completed_result(cosy_as_completed *it)
 {
-    struct item *item;
+    struct item *item = NULL;
     int result = next_item(it, "cosy_as_completed_result", &item);
     return result < 0 ? result : cosy_future_outcome(item->future);
 }

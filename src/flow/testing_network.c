@@ -27,7 +27,7 @@ static int find_kernel(struct cosy_sys **ret_sys)
 
 int cosy_test_network_(const struct cosy_test_network_options *options)
 {
-    struct cosy_sys *sys;
+    struct cosy_sys *sys = NULL;
     int result = find_kernel(&sys);
     if (result < 0)
         return result;
@@ -50,7 +50,7 @@ int cosy_test_network_(const struct cosy_test_network_options *options)
 
 int cosy_test_add_host_(const char *name, const char *address, const struct cosy_test_host_options *options)
 {
-    struct cosy_sys *sys;
+    struct cosy_sys *sys = NULL;
     int result = find_kernel(&sys);
     if (result < 0)
         return result;
