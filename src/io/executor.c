@@ -1,7 +1,6 @@
 /* executor.c - a pool's line of jobs and its threads. */
 #include "executor.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +11,6 @@
 #include "../sys/syscalls.h"
 
 enum { WORKERS_MAX = 32, WORKERS_MORE = 4, WORKERS_LIMIT = 65536 };
-
-static unsigned processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
 
 /* ---- life ---- */
 
@@ -33,7 +26,7 @@ int cosy_executor_new_(cosy_executor **ret_executor, const struct cosy_executor_
     struct cosy_executor *executor = cosy_heap_zalloc(sizeof *executor);
     if (!executor)
         return -ENOMEM;
-    unsigned cpus = processors();
+    unsigned cpus = cosy_sys_processors();
     atomic_init(&executor->refs, 1);
     atomic_init(&executor->queued, 0);
     executor->workers = options->workers                    ? options->workers

@@ -7,7 +7,6 @@
 #include <cosy/workers.h>
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #include <cosy/group.h>
@@ -179,12 +178,6 @@ static int run_crew(struct crew *crew, const struct cosy_parcel *call, size_t by
     return result;
 }
 
-static unsigned processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
 int cosy_run_workers_(unsigned count, cosy_coro *call, const struct cosy_run_options *options)
 {
     int result;
@@ -204,7 +197,7 @@ int cosy_run_workers_(unsigned count, cosy_coro *call, const struct cosy_run_opt
         cosy_coro_close(call);
         return -ENOMEM;
     }
-    struct crew crew = {.count = count ? count : processors(), .options = options};
+    struct crew crew = {.count = count ? count : cosy_sys_processors(), .options = options};
     cosy_parcel_pack(parcel, object);
     result = run_crew(&crew, parcel, bytes);
     cosy_heap_free(parcel);

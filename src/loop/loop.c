@@ -18,7 +18,8 @@
 
 /* How long work may go on without a look at the kernel, and how many turns without a look at the clock. */
 enum { LOOK_AT_KERNEL_NS = 20000, QUICK_STRIDE_NS = 4000, STRIDE_MAX = 63, EVENTS = 128 };
-enum { DUE_KEPT = 65536 }; /* a larger array of due timers is not kept */
+enum { LETTER_SPIN_NS = 10000 }; /* about what it takes to sleep and be woken */
+enum { DUE_KEPT = 65536 };       /* a larger array of due timers is not kept */
 
 struct cosy_loop_hooks cosy_loop_hooks;
 atomic_int cosy_idle_threads;
@@ -91,6 +92,7 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
     loop->debug = loop->watched = options->debug || environment_wants_debug();
     bool simulated = strcmp(loop->sys->ops->name, "sim") == 0;
     loop->poll_always = simulated; /* so that a run depends on the seed alone, not on how fast it goes */
+    loop->letter_spin.limit = !simulated && options->spin >= 0 && cosy_sys_processors() > 1 ? LETTER_SPIN_NS : 0;
     loop->shuffle = simulated && options->shuffle ? (options->seed * 2 + 1) * UINT64_C(0x9e3779b97f4a7c15) : 0;
     *ret_loop = loop;
     return 0;
@@ -175,10 +177,22 @@ void cosy_loop_release(struct cosy_loop *loop)
     cosy_heap_free(loop);
 }
 
-cosy_loop *cosy_running_loop(void) { return cosy_thread_.loop; }
-bool cosy_loop_is_running(const cosy_loop *loop) { return loop && loop->running; }
-bool cosy_loop_is_closed(const cosy_loop *loop) { return !loop || loop->closed; }
-const char *cosy_loop_backend_name(const cosy_loop *loop) { return loop->closed ? "closed" : loop->sys->ops->name; }
+cosy_loop *cosy_running_loop(void)
+{
+    return cosy_thread_.loop;
+}
+bool cosy_loop_is_running(const cosy_loop *loop)
+{
+    return loop && loop->running;
+}
+bool cosy_loop_is_closed(const cosy_loop *loop)
+{
+    return !loop || loop->closed;
+}
+const char *cosy_loop_backend_name(const cosy_loop *loop)
+{
+    return loop->closed ? "closed" : loop->sys->ops->name;
+}
 
 /* ---- one turn ---- */
 
@@ -253,6 +267,19 @@ static cosy_cold int wait_between_hooks(struct cosy_loop *loop, const struct cos
     return n;
 }
 
+/* A job of some microseconds is done before this thread would have slept, and its own would have woken it. */
+static void look_out_for_letters(struct cosy_loop *loop, cosy_ns deadline)
+{
+    const struct cosy_sys_ops *ops = loop->sys->ops;
+    cosy_ns end = ops->now(loop->sys) + LETTER_SPIN_NS;
+    bool found;
+    do {
+        cosy_spin_relax();
+        found = cosy_inbox_pending(loop) || ops->peek(loop->sys);
+    } while (!found && ops->now(loop->sys) < (end < deadline ? end : deadline));
+    cosy_spin_done(&loop->letter_spin, found);
+}
+
 static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
 {
     enum { AHEAD = 4 };
@@ -263,6 +290,8 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     if (unlikely(loop->poll_always))
         cosy_sys_expect_outside(loop->sys, loop->letters != NULL);
     const struct cosy_kernel_hooks *hooks = loop->kernel_hooks;
+    if (loop->letters && deadline > loop->now && !hooks && cosy_spin_wanted(&loop->letter_spin))
+        look_out_for_letters(loop, deadline);
     int n = unlikely(hooks != NULL) ? wait_between_hooks(loop, hooks, deadline, events)
                                     : ops->wait(loop->sys, deadline, events, EVENTS);
     loop->waits++;

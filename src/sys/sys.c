@@ -1,5 +1,6 @@
 #include "sys.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,12 @@ static int open_automatically(struct cosy_sys **ret_sys, const struct cosy_sys_c
 cosy_ns cosy_sys_real_clock(void)
 {
     return sys_clock();
+}
+
+unsigned cosy_sys_processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 int cosy_sys_open(struct cosy_sys **ret_sys, const struct cosy_sys_config *config)

@@ -123,6 +123,9 @@ extern atomic_uint cosy_forks;
 /* Nanoseconds of the machine's monotonic clock, whatever the backend. */
 cosy_ns cosy_sys_real_clock(void);
 
+/* How many processors this thread may run on; at least 1. */
+unsigned cosy_sys_processors(void);
+
 /* The sim's own doors (sys must be a sim). */
 void cosy_sim_advance(struct cosy_sys *sys, cosy_ns by);   /* move the clock by hand */
 void cosy_sim_set_autojump(struct cosy_sys *sys, bool on); /* default on: wait() jumps to the deadline */

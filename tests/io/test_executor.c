@@ -1,6 +1,8 @@
 /* test_executor.c - jobs in pools: results, errors, contexts, many at once. */
 #include "io_test.h"
 
+#include "loop/loop.h"
+
 static int add(int a, int b)
 {
     return a + b;
@@ -142,6 +144,45 @@ cosy_async static int count_turns(int *count)
         ++*count;
         cosy_try(cosy_sleep(COSY_US(200)));
     }
+}
+
+/* Sleeping takes longer than a short job; looking out for one that takes long would waste a processor. */
+TASK_TEST(a_loop_looks_out_for_jobs_as_long_as_that_pays)
+{
+    struct cosy_loop *loop = cosy_running_loop();
+    const struct cosy_spin *spin = &loop->letter_spin;
+    if (loop->poll_always || cosy_sys_processors() == 1) {
+        ck_assert_int_eq(spin->limit, 0);
+        return 0;
+    }
+    for (int i = 0; spin->step == 0 && i < 100; i++)
+        ck_assert_int_eq(cosy_to_thread(usleep, 5000), 0);
+    ck_assert_uint_gt(spin->step, 0);
+    if (under_tool())
+        return 0; /* no job is short */
+    for (int i = 0; spin->step > 0 && i < 1000000; i++)
+        ck_assert_int_eq(cosy_to_thread(add, i, 0), i);
+    ck_assert_uint_eq(spin->step, 0);
+    return 0;
+}
+
+static cosy_async int spin_limit_here(cosy_ns *limit)
+{
+    *limit = ((struct cosy_loop *)cosy_running_loop())->letter_spin.limit;
+    return 0;
+}
+
+static int run_without_looking(void)
+{
+    cosy_ns limit = 1;
+    int result = cosy_run_with((.spin = -1), spin_limit_here, &limit);
+    return result < 0 ? result : limit != 0;
+}
+
+TASK_TEST(a_loop_does_not_look_out_when_told_so)
+{
+    ck_assert_int_eq(cosy_to_thread(run_without_looking), 0);
+    return 0;
 }
 
 TASK_TEST(other_tasks_progress_while_a_job_blocks)
@@ -517,6 +558,7 @@ END_TEST
 TESTS_MAIN("executor", a_job_takes_any_arguments_and_gives_its_result, a_job_may_come_as_a_copied_block,
            a_result_beyond_int_is_whole_in_the_future, a_job_runs_in_another_thread,
            an_error_comes_with_its_message_and_its_story, an_old_error_of_the_thread_is_not_told_again,
+           a_loop_looks_out_for_jobs_as_long_as_that_pays, a_loop_does_not_look_out_when_told_so,
            other_tasks_progress_while_a_job_blocks, to_thread_copies_the_context_and_run_in_executor_does_not,
            futures_of_jobs_can_be_gathered, a_dropped_future_lets_the_job_run,
            pools_for_files_and_names_are_others_than_the_users, threads_start_when_needed_and_stay,
