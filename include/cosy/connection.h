@@ -56,15 +56,31 @@ struct cosy_connection_options {
 cosy_async int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
                                      const struct cosy_connection_options *options);
 
+/* How to connect to a Unix socket. Every default is zero. */
+struct cosy_unix_connection_options {
+    size_t struct_size;                /* filled in by the macro */
+    struct cosy_stream_options stream; /* of the stream: .stream.limit = 4096 */
+    struct cosy_tls_context *tls;      /* speak TLS, with a context borrowed for the call (ssl=); NULL: plain */
+    const char *server_hostname;       /* whom the certificate is to name, since a path is no name; wanted with .tls, unless
+                                        * the context has no_check_hostname or no_verify */
+    cosy_ns handshake_timeout;         /* of TLS (ssl_handshake_timeout); 0: 60 s; COSY_NEVER: none */
+    cosy_ns shutdown_timeout;          /* how long closing waits for the peer's goodbye (ssl_shutdown_timeout); 0: 30 s;
+                                        * negative: not at all */
+};
+
 /*     int cosy_open_unix_connection(const char *path, cosy_stream **ret_stream, .option = value...);
  *
- * Connects to a Unix socket (asyncio.open_unix_connection); '@' at the beginning of the path is the abstract name space. The options are the stream's. While the server's
- * backlog is full, it waits and tries again (asyncio fails). 0; -ENOENT, -ECONNREFUSED: nobody listens; -EACCES, -ENAMETOOLONG ... with the path in the message; -EMFILE,
- * -ENOMEM, -ECANCELED, -COSY_ENOTASK. May suspend. */
+ * Connects to a Unix socket (asyncio.open_unix_connection); '@' at the beginning of the path is the abstract name space.
+ * While the server's backlog is full, it waits and tries again (asyncio fails). With .tls the handshake is done when it
+ * returns; what that may give stands at cosy_start_tls. *ret_stream is the caller's to close; NULL on errors. 0; -ENOENT,
+ * -ECONNREFUSED: nobody listens; -EACCES, -ENAMETOOLONG ... with the path in the message; -EINVAL: marks that cannot be,
+ * or TLS without a name; -EMFILE, -ENOMEM, -ECANCELED, -COSY_ENOTASK. May suspend. */
 #define cosy_open_unix_connection(path, ret_stream, ...)                                                       \
-    cosy_open_unix_connection_((path), (ret_stream), COSY_STREAM_OPTIONS_(__VA_ARGS__))
+    cosy_open_unix_connection_((path), (ret_stream),                                                           \
+                               &(const struct cosy_unix_connection_options){                                   \
+                                   .struct_size = sizeof(struct cosy_unix_connection_options), __VA_ARGS__})
 cosy_async int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream,
-                                          const struct cosy_stream_options *options);
+                                          const struct cosy_unix_connection_options *options);
 
 #ifdef __cplusplus
 }

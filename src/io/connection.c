@@ -147,7 +147,21 @@ __attribute__((noinline)) static int unix_list(const char *path, cosy_address_li
     return error ? error : *ret_list ? 0 : -ENOMEM;
 }
 
-int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream, const struct cosy_stream_options *options)
+/* The stream, if there is one, becomes what is asked for; or there is none. */
+cosy_async static int upgrade(cosy_stream **stream, struct cosy_tls_context *tls,
+                              const struct cosy_upgrade_terms *terms)
+{
+    struct cosy_upgrade *upgrade = (struct cosy_upgrade *)tls;
+    int result = upgrade->kind->start(upgrade, *stream, terms);
+    if (result < 0) {
+        cosy_stream_close(*stream); /* an error that it would have was told before */
+        *stream = NULL;
+    }
+    return result;
+}
+
+int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream,
+                               const struct cosy_unix_connection_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_open_unix_connection");
     struct cosy_connect connect = {.delay = -1};
@@ -156,12 +170,18 @@ int cosy_open_unix_connection_(const char *path, cosy_stream **ret_stream, const
     if (!ret_stream)
         return -EINVAL;
     *ret_stream = NULL;
-    int result = cosy_stream_check_options(options);
+    int result = cosy_stream_check_options(&options->stream);
     if (result == 0)
         result = unix_list(path, &connect.remotes);
     if (result == 0)
         result = told(&connect, race_patiently(me, &connect), NULL, 0);
-    return finish(me, &connect, result, ret_stream, options);
+    result = finish(me, &connect, result, ret_stream, &options->stream);
+    if (result < 0 || !options->tls)
+        return result;
+    return upgrade(ret_stream, options->tls,
+                   &(struct cosy_upgrade_terms){.server_hostname = options->server_hostname,
+                                                .handshake_timeout = options->handshake_timeout,
+                                                .shutdown_timeout = options->shutdown_timeout});
 }
 
 /* ---- many addresses ---- */
@@ -241,21 +261,6 @@ static int refuse_port(const char *host, unsigned port, unsigned local_port)
                      UINT16_MAX);
 }
 
-/* The stream, if there is one, becomes what is asked for; or there is none. */
-cosy_async static int upgrade(cosy_stream **stream, const char *host, const struct cosy_connection_options *options)
-{
-    struct cosy_upgrade *upgrade = (struct cosy_upgrade *)options->tls;
-    struct cosy_upgrade_terms terms = {.server_hostname = options->server_hostname ? options->server_hostname : host,
-                                       .handshake_timeout = options->handshake_timeout,
-                                       .shutdown_timeout = options->shutdown_timeout};
-    int result = upgrade->kind->start(upgrade, *stream, &terms);
-    if (result < 0) {
-        cosy_stream_close(*stream); /* an error that it would have was told before */
-        *stream = NULL;
-    }
-    return result;
-}
-
 int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_stream,
                           const struct cosy_connection_options *options)
 {
@@ -280,5 +285,11 @@ int cosy_open_connection_(const char *host, unsigned port, cosy_stream **ret_str
         result = told(&connect, result, host ? host : "localhost", port);
     }
     result = finish(me, &connect, result, ret_stream, &options->stream);
-    return result == 0 && options->tls ? upgrade(ret_stream, host ? host : "localhost", options) : result;
+    if (result < 0 || !options->tls)
+        return result;
+    const char *named = options->server_hostname ? options->server_hostname : host ? host : "localhost";
+    return upgrade(ret_stream, options->tls,
+                   &(struct cosy_upgrade_terms){.server_hostname = named,
+                                                .handshake_timeout = options->handshake_timeout,
+                                                .shutdown_timeout = options->shutdown_timeout});
 }

@@ -71,14 +71,17 @@ static int check(struct cosy_upgrade *upgrade, const struct cosy_upgrade_terms *
 /* Who the peer is, in messages and for its sessions. */
 __attribute__((noinline)) static char *peer_of(const cosy_stream *stream, const struct cosy_upgrade_terms *terms)
 {
-    char text[COSY_ADDRESS_TEXT], name[NAME_MOST + 16];
+    char text[COSY_ADDRESS_TEXT], name[NAME_MOST + COSY_ADDRESS_TEXT + 4];
     struct cosy_address address = {.size = stream->peer_size};
     if (terms->server_side || !terms->server_hostname || !*terms->server_hostname)
         return cosy_heap_strdup(cosy_stream_peer_text(stream, text));
     memcpy(&address.any, stream->peer, stream->peer_size);
     unsigned port = stream->peer_size ? cosy_address_port(&address) : 0;
     const char *host = terms->server_hostname;
-    snprintf(name, sizeof name, port == 0 ? "%s" : strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    if (address.any.sa_family == AF_UNIX && stream->peer_size > sizeof address.any.sa_family)
+        snprintf(name, sizeof name, "%s at %s", host, cosy_stream_peer_text(stream, text));
+    else
+        snprintf(name, sizeof name, port == 0 ? "%s" : strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
     return cosy_heap_strdup(name);
 }
 

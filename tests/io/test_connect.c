@@ -124,7 +124,7 @@ TASK_TEST(wrong_arguments_are_told)
     ck_assert_int_eq(cosy_open_unix_connection("/x", (cosy_stream **)NULL), -EINVAL);
     ck_assert_int_eq(cosy_open_connection("127.0.0.1", 1, &stream, .stream.high_water = 10, .stream.low_water = 11),
                      -EINVAL);
-    ck_assert_int_eq(cosy_open_unix_connection("/x", &stream, .high_water = 10, .low_water = 11), -EINVAL);
+    ck_assert_int_eq(cosy_open_unix_connection("/x", &stream, .stream.high_water = 10, .stream.low_water = 11), -EINVAL);
     ck_assert_ptr_null(stream);
     return 0;
 }

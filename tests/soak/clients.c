@@ -32,7 +32,7 @@ cosy_async static int open_port(struct soak_client *client, enum soak_port port,
     struct soak *soak = client->soak;
     client->books->connections++;
     if (port == SOAK_UNIX)
-        return cosy_open_unix_connection(soak->path, ret_stream, .close_grace = COSY_MS(200));
+        return cosy_open_unix_connection(soak->path, ret_stream, .stream.close_grace = COSY_MS(200));
     return cosy_open_connection("127.0.0.1", soak->port[port], ret_stream, .stream.close_grace = COSY_MS(200),
                                 .stream.limit = 4 * SOAK_LINE);
 }

@@ -106,6 +106,38 @@ ASYNC_TEST(a_server_and_a_client_by_options)
     return 0;
 }
 
+static const char *in_abstract_space(char *path, size_t size)
+{
+    snprintf(path, size, "@cosy-tls-%ld-%s", (long)getpid(), cosy_loop_backend_name(cosy_running_loop()));
+    return path;
+}
+
+ASYNC_TEST(a_unix_server_and_its_clients_by_options)
+{
+    int served = 0;
+    char answer[5], path[64], expected[200];
+    cosy_scoped(cosy_server) server = NULL;
+    ck_ok(cosy_start_unix_server(&server, echo, &served, in_abstract_space(path, sizeof path), .tls = world.for_server));
+    cosy_stream *stream;
+    ck_ok(cosy_open_unix_connection(path, &stream, .tls = world.for_client, .server_hostname = "a.wild.test"));
+    ck_ok(cosy_write(stream, "hello", 5));
+    ck_assert_int_eq(cosy_readexactly(stream, answer, 5), 5);
+    ck_assert_mem_eq(answer, "hello", 5);
+    ck_ok(cosy_stream_close(stream));
+    ck_assert_int_eq(cosy_open_unix_connection(path, &stream, .tls = world.for_client), -EINVAL);
+    ck_assert_ptr_null(stream);
+    ck_assert_int_eq(cosy_open_unix_connection(path, &stream, .tls = world.for_client, .server_hostname = "other.test"),
+                     -COSY_ECERTIFICATE);
+    ck_assert_ptr_null(stream);
+    snprintf(expected, sizeof expected,
+             "TLS handshake with other.test at %s: certificate verify failed: hostname mismatch: it is not valid for "
+             "'other.test'",
+             path);
+    ck_assert_str_eq(cosy_error_message(-COSY_ECERTIFICATE), expected);
+    ck_assert_int_eq(served, 1);
+    return 0;
+}
+
 ASYNC_TEST(the_name_is_checked_and_sent)
 {
     int served = 0;
@@ -432,6 +464,7 @@ int main(void)
                                   megabytes_pass,
                                   many_little_writes_are_gathered,
                                   a_server_and_a_client_by_options,
+                                  a_unix_server_and_its_clients_by_options,
                                   the_name_is_checked_and_sent,
                                   the_peers_certificate_is_told,
                                   a_plain_stream_has_nothing_to_tell,
