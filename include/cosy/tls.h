@@ -58,6 +58,9 @@ struct cosy_tls_options {
     const char *ca_file;  /* PEM, any number of certificates */
     const char *ca_dir;   /* as c_rehash(1) makes it */
     const char *ca_pem;   /* the same as ca_file, as text */
+    const char *crl_file; /* PEM, the authorities' lists of certificates that they have revoked (VERIFY_CRL_CHECK_LEAF):
+                           * what is on one is refused, and so is what an authority without one has signed */
+    const char *crl_pem;  /* the same as text */
     bool no_verify;       /* clients: take any certificate (CERT_NONE). Then anybody on the way can read all */
     bool no_check_hostname; /* clients: take a trusted certificate with another name */
     enum cosy_tls_clients client_certificates; /* servers: what a certificate is checked against are the authorities above */

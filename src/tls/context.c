@@ -15,7 +15,8 @@ static const char **text_of(struct cosy_tls_options *options, size_t index)
     const char **const texts[] = {
         &options->ca_file,         &options->ca_dir,       &options->ca_pem,  &options->certificate_file,
         &options->certificate_pem, &options->key_file,     &options->key_pem, &options->password,
-        &options->ciphers,         &options->ciphersuites, &options->alpn};
+        &options->ciphers,         &options->ciphersuites, &options->alpn,    &options->crl_file,
+        &options->crl_pem};
     return index < COUNT_OF(texts) ? texts[index] : NULL;
 }
 

@@ -134,12 +134,34 @@ static int trust_folder(struct cosy_tls_setup *setup, const char *folder)
     return SSL_CTX_load_verify_dir(setup->ctx, folder) ? 0 : cosy_tls_complain("authorities in", folder);
 }
 
+static int distrust(struct cosy_tls_setup *setup, const char *file, const char *pem)
+{
+    struct source source;
+    X509_STORE *store = SSL_CTX_get_cert_store(setup->ctx);
+    int error = open_source(&source, "revocations", file, pem), count = 0;
+    if (error)
+        return error;
+    for (X509_CRL *list; !error && (list = PEM_read_bio_X509_CRL(source.bio, NULL, NULL, NULL)); count++) {
+        if (!X509_STORE_add_crl(store, list))
+            error = complain(&source);
+        X509_CRL_free(list);
+    }
+    if (!error && (count == 0 || !is_at_end() || !X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK)))
+        error = complain(&source);
+    BIO_free(source.bio);
+    return error;
+}
+
 static int load_trust(struct cosy_tls_setup *setup, const struct cosy_tls_options *options)
 {
     int error = options->ca_file ? trust(setup, options->ca_file, NULL) : 0;
     if (!error && options->ca_pem)
         error = trust(setup, NULL, options->ca_pem);
-    return !error && options->ca_dir ? trust_folder(setup, options->ca_dir) : error;
+    if (!error && options->ca_dir)
+        error = trust_folder(setup, options->ca_dir);
+    if (!error && options->crl_file)
+        error = distrust(setup, options->crl_file, NULL);
+    return !error && options->crl_pem ? distrust(setup, NULL, options->crl_pem) : error;
 }
 
 /* Reading all the world's authorities takes a moment, and few servers need them. */

@@ -102,7 +102,8 @@ TASK_TEST(handlers_may_have_small_stacks)
 {
     int count = 0;
     cosy_scoped(cosy_server) server = NULL;
-    cosy_try(cosy_start_server(&server, count_bytes, &count, "127.0.0.1", 0, .stack_size = COSY_STACK_SMALL, .name = "counter"));
+    cosy_try(cosy_start_server(&server, count_bytes, &count, "127.0.0.1", 0, .stack_size = COSY_STACK_SMALL,
+                               .name = "counter"));
     cosy_stream *client = client_of(server);
     say_to(client, "12345");
     const int *counted = &count; /* by another task: clang takes a loop over `count` itself for an endless one */
@@ -245,7 +246,7 @@ static struct {
     char message[500], detail[2000];
 } caught;
 
-static void catch(cosy_loop *loop, const struct cosy_exception_context *context, void *arg)
+static void catch (cosy_loop *loop, const struct cosy_exception_context *context, void *arg)
 {
     (void)loop;
     ck_assert_ptr_eq(arg, &caught);
@@ -390,6 +391,16 @@ TASK_TEST(all_interfaces_have_a_socket_per_family_and_one_port)
     return 0;
 }
 
+TASK_TEST(an_address_that_is_named_twice_has_one_socket)
+{
+    struct books books = {0};
+    cosy_server *server;
+    cosy_try(cosy_start_server(&server, echo, &books, "127.0.0.1,127.0.0.2,127.0.0.1", 0));
+    ck_assert_uint_eq(cosy_server_sockets(server, NULL, 0), 2);
+    cosy_server_free(server);
+    return 0;
+}
+
 TASK_TEST(a_family_may_be_chosen)
 {
     struct books books = {0};
@@ -401,7 +412,8 @@ TASK_TEST(a_family_may_be_chosen)
     ck_assert_int_eq(address.any.sa_family, AF_INET6);
     cosy_server_free(server);
     ck_assert_int_eq(cosy_start_server(&server, echo, &books, "127.0.0.1", 0, .family = AF_INET6), -EADDRNOTAVAIL);
-    ck_assert_str_eq(cosy_error_message(-EADDRNOTAVAIL), "cannot listen on 127.0.0.1: it has no address of that family");
+    ck_assert_str_eq(cosy_error_message(-EADDRNOTAVAIL),
+                     "cannot listen on 127.0.0.1: it has no address of that family");
     ck_assert_ptr_null(server);
     ck_assert_int_eq(cosy_start_server(&server, echo, &books, "127.0.0.1", 0, .family = AF_UNIX), -EINVAL);
     return 0;
@@ -442,7 +454,8 @@ TASK_TEST(why_a_server_could_not_start_is_told_with_its_address)
     cosy_try(cosy_start_server(&server, echo, &books, "127.0.0.1", 0));
     cosy_try(cosy_server_address(server, 0, &address));
     ck_assert_int_eq(cosy_start_server(&other, echo, &books, "127.0.0.1", cosy_server_port(server)), -EADDRINUSE);
-    snprintf(expected, sizeof expected, "cannot listen on %s: Address already in use", cosy_address_text(&address, text));
+    snprintf(expected, sizeof expected, "cannot listen on %s: Address already in use",
+             cosy_address_text(&address, text));
     ck_assert_str_eq(cosy_error_message(-EADDRINUSE), expected);
     ck_assert_ptr_null(other);
     cosy_server_free(server);
@@ -661,14 +674,15 @@ TASK_TEST(a_thousand_clients_come_and_go)
 }
 
 TESTS_MAIN("server", each_client_is_served_by_a_task_named_after_it, a_handlers_argument_is_of_any_type,
-               handlers_may_have_small_stacks, a_handler_may_close_its_stream, a_handler_may_take_the_socket_out,
-               what_a_handler_wrote_is_sent_when_it_returns, a_handlers_error_is_told_with_its_client_and_concerns_no_other,
-               that_a_client_went_away_is_told_to_nobody, the_programs_exception_handler_hears_of_it,
-               a_cancelled_handler_closes_its_connection, handlers_run_in_copies_of_the_starters_context,
-               a_server_may_start_later, all_interfaces_have_a_socket_per_family_and_one_port, a_family_may_be_chosen,
-               a_closed_server_leaves_its_port_at_once, why_a_server_could_not_start_is_told_with_its_address,
-               an_address_that_is_not_here_is_left_out_while_another_is_left, without_a_loop_there_is_no_server,
-               servers_may_share_a_port, options_of_connections_come_from_the_listening_socket,
-               a_server_listens_on_a_socket_that_it_is_given, what_cannot_be_listened_on_stays_its_owners,
-               listening_may_be_handed_to_several_servers, a_full_server_lets_clients_wait,
-               a_batch_is_no_longer_than_the_backlog_and_one, a_thousand_clients_come_and_go)
+           handlers_may_have_small_stacks, a_handler_may_close_its_stream, a_handler_may_take_the_socket_out,
+           what_a_handler_wrote_is_sent_when_it_returns, a_handlers_error_is_told_with_its_client_and_concerns_no_other,
+           that_a_client_went_away_is_told_to_nobody, the_programs_exception_handler_hears_of_it,
+           a_cancelled_handler_closes_its_connection, handlers_run_in_copies_of_the_starters_context,
+           a_server_may_start_later, all_interfaces_have_a_socket_per_family_and_one_port,
+           an_address_that_is_named_twice_has_one_socket, a_family_may_be_chosen,
+           a_closed_server_leaves_its_port_at_once, why_a_server_could_not_start_is_told_with_its_address,
+           an_address_that_is_not_here_is_left_out_while_another_is_left, without_a_loop_there_is_no_server,
+           servers_may_share_a_port, options_of_connections_come_from_the_listening_socket,
+           a_server_listens_on_a_socket_that_it_is_given, what_cannot_be_listened_on_stays_its_owners,
+           listening_may_be_handed_to_several_servers, a_full_server_lets_clients_wait,
+           a_batch_is_no_longer_than_the_backlog_and_one, a_thousand_clients_come_and_go)

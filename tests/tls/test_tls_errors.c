@@ -72,6 +72,67 @@ ASYNC_TEST(certificates_that_are_not_good_enough)
     return 0;
 }
 
+/* What an authority takes back. */
+static char *revocations_of(const struct identity *authority, const struct identity *revoked)
+{
+    X509_CRL *list = X509_CRL_new();
+    ASN1_TIME *now = X509_gmtime_adj(NULL, -3600), *later = X509_gmtime_adj(NULL, 86400);
+    must(list && now && later && X509_CRL_set_version(list, 1));
+    must(X509_CRL_set_issuer_name(list, X509_get_subject_name(authority->x509)));
+    must(X509_CRL_set1_lastUpdate(list, now) && X509_CRL_set1_nextUpdate(list, later));
+    if (revoked) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        must(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(revoked->x509)));
+        must(X509_REVOKED_set_revocationDate(entry, now) && X509_CRL_add0_revoked(list, entry));
+    }
+    must(X509_CRL_sort(list) && X509_CRL_sign(list, authority->key, NULL) > 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    must(PEM_write_bio_X509_CRL(bio, list));
+    X509_CRL_free(list);
+    ASN1_TIME_free(now);
+    ASN1_TIME_free(later);
+    return pem_text(bio);
+}
+
+/* What a client with these lists makes of the world's server. */
+cosy_async static int result_with(const char *lists, char words[400])
+{
+    struct shaking shaking = {.hostname = "example.test", .contexts[1] = world.for_server};
+    ck_ok(cosy_tls_context_new(&shaking.contexts[0], .ca_pem = world.authority.pem, .crl_pem = lists));
+    ck_ok(cosy_stream_pair(shaking.ends));
+    ck_ok(shake(&shaking));
+    if (shaking.results[0] < 0)
+        close_both(shaking.ends);
+    else
+        close_tls(shaking.ends);
+    cosy_tls_context_drop(shaking.contexts[0]);
+    strcpy(words, shaking.words[0]);
+    return shaking.results[0];
+}
+
+ASYNC_TEST(certificates_that_were_revoked)
+{
+    char words[400];
+    struct identity other = make_identity(.name = "another authority", .authority = true);
+    char *none = revocations_of(&world.authority, NULL), *ours = revocations_of(&world.authority, &world.server),
+         *others = revocations_of(&other, &world.server);
+    ck_ok(result_with(none, words));
+    ck_assert_int_eq(result_with(ours, words), -COSY_ECERTIFICATE);
+    check_words(words, "TLS handshake with example.test: certificate verify failed: certificate revoked");
+    ck_assert_int_eq(result_with(others, words), -COSY_ECERTIFICATE);
+    check_words(words, "unable to get certificate CRL");
+    cosy_tls_context *context;
+    ck_assert_int_eq(cosy_tls_context_new(&context, .crl_pem = world.authority.pem), -COSY_ETLS);
+    check_words(cosy_error_message(-COSY_ETLS), "TLS: revocations given as text: ");
+    ck_assert_int_eq(cosy_tls_context_new(&context, .crl_file = "/nowhere/list.pem"), -ENOENT);
+    check_words(cosy_error_message(-ENOENT), "TLS: revocations /nowhere/list.pem: No such file or directory");
+    free(none);
+    free(ours);
+    free(others);
+    free_identity(&other);
+    return 0;
+}
+
 /* The system's authorities know nothing of ours. */
 ASYNC_TEST(the_default_context_trusts_the_systems_authorities)
 {
@@ -357,6 +418,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {certificates_that_are_not_good_enough,
+                                  certificates_that_were_revoked,
                                   the_default_context_trusts_the_systems_authorities,
                                   plain_text_on_a_tls_port,
                                   a_peer_that_goes_in_the_middle_of_it,
