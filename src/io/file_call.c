@@ -1,7 +1,10 @@
 /* file_call.c - tasks that wait for an operation on a file. */
 #include "file_call.h"
 
+#include <cosy/task.h>
 #include <cosy/trace.h>
+
+#include "../sys/files.h"
 
 /* ---- by the loop's kernel ---- */
 
@@ -86,6 +89,33 @@ static int run_in_kernel(struct cosy_task *me, struct cosy_file_op *op, bool shi
     return 1;
 }
 
+/* ---- on the simulated kernel ---- */
+
+enum { MOST_TURNS = 4 };
+
+/* Pipes, terminals and their like wait for somebody, who may be a task of this loop. */
+static bool waits_for_others(const struct cosy_file_op *op)
+{
+    struct stat status;
+    if (op->kind == COSY_FILE_OPEN)
+        return cosy_sys_stat_at(op->dir, op->path, 0, &status) == 0 && !S_ISREG(status.st_mode) &&
+               !S_ISDIR(status.st_mode);
+    return (op->kind == COSY_FILE_READ || op->kind == COSY_FILE_WRITE) && op->offset < 0 &&
+           !(cosy_sys_stat_fd(op->fd, &status) == 0 && S_ISREG(status.st_mode));
+}
+
+/* Not in a thread, whose timing would be real, but here and in a turn of the seed's: so a run can be made again. Not at
+ * a later time, which does not come while another task keeps the loop busy. 0, or -ECANCELED, and it was not called. */
+cosy_async static int run_simulated(struct cosy_loop *loop, void (*work)(void *), void *arg)
+{
+    int result = cosy_yield();
+    for (uint64_t more = cosy_sim_random(loop->sys) % MOST_TURNS; result == 0 && more > 0; more--)
+        result = cosy_yield();
+    if (result == 0)
+        cosy_on_big_stack(work, arg);
+    return result;
+}
+
 /* ---- in the pool ---- */
 
 struct pool_call {
@@ -100,11 +130,18 @@ static int make_call(struct pool_call *call)
     return 0; /* the result says more than a job's may, and has its words elsewhere */
 }
 
+static void simulate_call(void *call)
+{
+    make_call(call);
+}
+
 /* The pool's own error when it was not called. */
 static void run_in_pool(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
 {
     struct pool_call call = {.op = op};
-    int result = cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_call, &call);
+    int result = cosy_loop_is_simulated(me->future.loop) && !waits_for_others(op)
+                     ? run_simulated(me->future.loop, simulate_call, &call)
+                     : cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_call, &call);
     if (!call.begun && shielded)
         make_call(&call);
     if (!call.begun)
@@ -132,9 +169,16 @@ static int make_job(struct cosy_file_job *job)
     return 0;
 }
 
+static void simulate_job(void *job)
+{
+    make_job(job);
+}
+
 cosy_async int64_t cosy_file_job_run(struct cosy_task *me, struct cosy_file_job *job)
 {
-    int result = cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_job, job);
+    int result = cosy_loop_is_simulated(me->future.loop)
+                     ? run_simulated(me->future.loop, simulate_job, job)
+                     : cosy_run_in_executor(cosy_default_executor(COSY_POOL_FILES), make_job, job);
     if (!job->begun)
         job->result = result;
     else if (result == -ECANCELED && job->result != -ECANCELED)

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include <cosy/embed.h>
 #include <cosy/loop.h>
@@ -185,6 +186,11 @@ static inline struct cosy_node_ *cosy_ready_take(struct cosy_loop *loop)
     struct cosy_node_ *node = cosy_ready_head(loop);
     loop->head++;
     return node;
+}
+
+static inline bool cosy_loop_is_simulated(const struct cosy_loop *loop)
+{
+    return unlikely(loop->poll_always) && strcmp(loop->sys->ops->name, "sim") == 0;
 }
 
 static inline uint64_t cosy_loop_turns(const struct cosy_loop *loop) { return loop->turns_granted - loop->skip; }
