@@ -1,4 +1,5 @@
-/* serve.c - `cosy_bench serve MODE PORT`: servers with the ordinary stream API, a task per connection. What travels stands in bench/net/README.md. */
+/* serve.c - `cosy_bench serve MODE PORT`: servers with the ordinary stream API, a task per connection. What travels
+ * stands in bench/net/README.md. */
 #include "serve.h"
 
 static int serve_port;

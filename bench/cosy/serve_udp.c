@@ -1,4 +1,5 @@
-/* serve_udp.c - the datagram modes: as many datagrams as there are in one call, and as one buffer under segmentation offload. */
+/* serve_udp.c - the datagram modes: as many datagrams as there are in one call, and as one buffer under segmentation
+ * offload. */
 #include "serve.h"
 
 enum { BATCH = 32 };
@@ -89,7 +90,10 @@ static const struct {
     const char *name;
     int (*serve)(cosy_datagram *udp);
     bool gro;
-} modes[] = {{"udp_echo", echo, false}, {"udp_sink", sink, false}, {"udp_echo_gso", echo_gso, true}, {"udp_sink_gso", sink_gso, true}};
+} modes[] = {{"udp_echo", echo, false},
+             {"udp_sink", sink, false},
+             {"udp_echo_gso", echo_gso, true},
+             {"udp_sink_gso", sink_gso, true}};
 
 cosy_async static int serve(int index, int port)
 {

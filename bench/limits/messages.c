@@ -43,7 +43,8 @@ static int messages(const char *name, long size, long how_many_places)
     return bench_print(name, spent / (double)size, "ns");
 }
 
-/* Two at a time: the one that the receiver waits for, and the one that the sender holds when it must wait. A switch each. */
+/* Two at a time: the one that the receiver waits for, and the one that the sender holds when it must wait. A switch
+ * each. */
 int limit_handover_row(const char *name, long size)
 {
     return messages(name, size, 2);

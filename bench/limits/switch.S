@@ -1,7 +1,7 @@
-/*
- * The stack switch of the limits: the callee-saved registers, the stack pointer, and an indirect jump. Never `ret`: with
- * tasks suspended at different sites the processor's return stack is wrong on every switch.
- * A suspended task's stack holds six registers and the address to resume at.
+/* 
+ * The stack switch of the limits: the callee-saved registers, the stack pointer, and an indirect jump. Never `ret`:
+ * with tasks suspended at different sites the processor's return stack is wrong on every switch. A suspended task's
+ * stack holds six registers and the address to resume at.
  */
 #if defined(__x86_64__)
 

@@ -4,9 +4,9 @@
  *
  *     int index = cosy_try(cosy_barrier_wait(&start));      all three go on; each has an index of its own: 0, 1, 2
  *
- * It fills; the last one opens it, and it drains; then it fills again. Who comes while it drains waits for the next round.
- * In the caller's memory; loops, threads and lifetime as told in cosy/lock.h. Semantics: asyncio.Barrier. One thing is better: indices differ
- * also when a waiter was cancelled, where asyncio may give one twice.
+ * It fills; the last one opens it, and it drains; then it fills again. Who comes while it drains waits for the next
+ * round. In the caller's memory; loops, threads and lifetime as told in cosy/lock.h. Semantics: asyncio.Barrier. One
+ * thing is better: indices differ also when a waiter was cancelled, where asyncio may give one twice.
  */
 #ifndef COSY_BARRIER_H
 #define COSY_BARRIER_H
@@ -39,16 +39,18 @@ typedef struct cosy_barrier {
 /* Makes a barrier for so many tasks, in memory that need not be zeroed. 0, -EINVAL when parties < 1. */
 int cosy_barrier_init(cosy_barrier *barrier, int parties);
 
-/* Waits until as many tasks wait as the barrier has parties; returns the task's own number, 0 for the first that came up to parties - 1
- * for the last, which does not suspend. While the barrier drains it waits for its next round first. -COSY_EBROKENBARRIER when the barrier is broken, or is reset or
- * aborted meanwhile; -ECANCELED, and the others wait for one more; -COSY_EOTHERLOOP, -COSY_ENOTASK, -EINVAL. */
+/* Waits until as many tasks wait as the barrier has parties; returns the task's own number, 0 for the first that came
+ * up to parties - 1 for the last, which does not suspend. While the barrier drains it waits for its next round first.
+ * -COSY_EBROKENBARRIER when the barrier is broken, or is reset or aborted meanwhile; -ECANCELED, and the others wait
+ * for one more; -COSY_EOTHERLOOP, -COSY_ENOTASK, -EINVAL. */
 cosy_async int cosy_barrier_wait(cosy_barrier *barrier);
 
-/* Turns away those that wait, with -COSY_EBROKENBARRIER, and also those that were let out and have not run yet; then the barrier fills anew, a
- * broken one too. Never suspends. 0, -COSY_EOTHERLOOP. */
+/* Turns away those that wait, with -COSY_EBROKENBARRIER, and also those that were let out and have not run yet; then
+ * the barrier fills anew, a broken one too. Never suspends. 0, -COSY_EOTHERLOOP. */
 int cosy_barrier_reset(cosy_barrier *barrier);
 
-/* Breaks the barrier: all that wait, or come until it is reset, get -COSY_EBROKENBARRIER. Never suspends. 0, -COSY_EOTHERLOOP. */
+/* Breaks the barrier: all that wait, or come until it is reset, get -COSY_EBROKENBARRIER. Never suspends. 0,
+ * -COSY_EOTHERLOOP. */
 int cosy_barrier_abort(cosy_barrier *barrier);
 
 /* How many tasks open it; how many wait for that now, 0 unless it fills; whether it is broken. */

@@ -1,12 +1,12 @@
 /* cosy/call.h - captured calls: how `cosy_call(fn, args...)` takes any function with its own arguments.
  *
- * The compiler performs an ordinary, fully checked call of fn(args...) (conversions, structs by value), but to a stub that
- * keeps the argument registers. The coroutine replays them when it starts. A wrong argument is therefore an ordinary
- * compiler error, and nothing needs to be declared. fn returns an integer (>= 0, or a negative error) or void.
+ * The compiler performs an ordinary, fully checked call of fn(args...) (conversions, structs by value), but to a stub
+ * that keeps the argument registers. The coroutine replays them when it starts. A wrong argument is therefore an
+ * ordinary compiler error, and nothing needs to be declared. fn returns an integer (>= 0, or a negative error) or void.
  *
- * Limits: ten arguments, 128 bytes of them; each at most 16 bytes after conversion, structs as large as fit (aarch64: structs
- * up to 16 bytes). Where they do not suit (other compilers, foreign callers), use cosy_call_block.
- * The machinery below is private; the doors are cosy_call (coro.h) and cosy_create_task (task.h).
+ * Limits: ten arguments, 128 bytes of them; each at most 16 bytes after conversion, structs as large as fit (aarch64:
+ * structs up to 16 bytes). Where they do not suit (other compilers, foreign callers), use cosy_call_block. The
+ * machinery below is private; the doors are cosy_call (coro.h) and cosy_create_task (task.h).
  */
 #ifndef COSY_CALL_H
 #define COSY_CALL_H
@@ -22,7 +22,8 @@ struct cosy_site_ {
     const char *file, *func;
     unsigned line;
     uint8_t result; /* how the result register is read: bytes, + 16 when signed; 0: void */
-    uint8_t capture; /* what must be kept of the registers: 0 nothing, 1 integers, 2 any two arguments, 3 everything, 4 up to three
+    uint8_t capture; /* what must be kept of the registers: 0 nothing, 1 integers, 2 any two arguments, 3 everything, 4
+                      * up to three
                       integers */
 };
 
@@ -52,8 +53,8 @@ typedef void (*cosy_fn_)(void);
              char *: ((char)-1 < 0 ? 17 : 1), _Bool *: 1, unsigned char *: 1, unsigned short *: 2,             \
              unsigned *: 4, unsigned long *: 8, unsigned long long *: 8, default: 99)
 
-/* True when fn takes exactly these argument types: then nothing is converted, and all-integer arguments need integer registers only.
- * The comma turns arrays and functions into pointers, as a call does. */
+/* True when fn takes exactly these argument types: then nothing is converted, and all-integer arguments need integer
+ * registers only. The comma turns arrays and functions into pointers, as a call does. */
 #define COSY_RVALUE_(x) __typeof__((void)0, (x))
 #define COSY_TYPES_0_() void
 #define COSY_TYPES_1_(a) COSY_RVALUE_(a)
@@ -62,7 +63,8 @@ typedef void (*cosy_fn_)(void);
 #define COSY_TYPES_4_(a, ...) COSY_RVALUE_(a), COSY_TYPES_3_(__VA_ARGS__)
 #define COSY_TYPES_5_(a, ...) COSY_RVALUE_(a), COSY_TYPES_4_(__VA_ARGS__)
 #define COSY_TYPES_6_(a, ...) COSY_RVALUE_(a), COSY_TYPES_5_(__VA_ARGS__)
-#define COSY_IS_WORD_(x) (sizeof(COSY_RVALUE_(x)) <= 8 && __builtin_classify_type(x) != 8 && __builtin_classify_type(x) < 9)
+#define COSY_IS_WORD_(x)                                                                                               \
+    (sizeof(COSY_RVALUE_(x)) <= 8 && __builtin_classify_type(x) != 8 && __builtin_classify_type(x) < 9)
 #define COSY_WORDS_1_(a) COSY_IS_WORD_(a)
 #define COSY_WORDS_2_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_1_(__VA_ARGS__)
 #define COSY_WORDS_3_(a, ...) COSY_IS_WORD_(a) && COSY_WORDS_2_(__VA_ARGS__)
@@ -103,8 +105,9 @@ typedef void (*cosy_fn_)(void);
         &COSY_CAT_(T, s);                                                                                      \
     })
 
-/* The captured call itself. The frame address tells this call from those that its arguments make, and gives the calling function a frame
- * pointer, by which the stub finds it again. An expression, so that compound literals among the arguments live as long as the caller's block. */
+/* The captured call itself. The frame address tells this call from those that its arguments make, and gives the calling
+ * function a frame pointer, by which the stub finds it again. An expression, so that compound literals among the
+ * arguments live as long as the caller's block. */
 #define COSY_CAPTURE_(fn, n, ...) (COSY_CAPTURED_(fn, n, __VA_ARGS__), cosy_captured_())
 #define COSY_CAPTURED_(fn, n, ...)                                                                             \
     ((void)((__typeof__(&*(fn)))cosy_capture_begin_(                                                           \

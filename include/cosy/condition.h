@@ -11,8 +11,9 @@
  *         cosy_condition_notify(&changed, 1);
  *     }
  *
- * In the caller's memory; loops, threads and lifetime as told in cosy/lock.h. Semantics: asyncio.Condition. One thing is better: a cancelled
- * waiter passes its notification on only if it had one, where asyncio wakes another task for nothing.
+ * In the caller's memory; loops, threads and lifetime as told in cosy/lock.h. Semantics: asyncio.Condition. One thing
+ * is better: a cancelled waiter passes its notification on only if it had one, where asyncio wakes another task for
+ * nothing.
  */
 #ifndef COSY_CONDITION_H
 #define COSY_CONDITION_H
@@ -35,10 +36,12 @@ typedef struct cosy_condition {
 
 /*     cosy_condition changed = COSY_CONDITION(cosy_lock *lock);
  *
- * A condition that shares a lock, which must outlive it; several may share one. An initialiser, and with a cast a value. */
+ * A condition that shares a lock, which must outlive it; several may share one. An initialiser, and with a cast a
+ * value. */
 #define COSY_CONDITION(lock) {.lock_ = (lock)}
 
-/* Takes, tries to take, gives up and asks for the condition's lock: as cosy_lock_acquire, cosy_lock_try_acquire, cosy_lock_release and cosy_lock_locked. */
+/* Takes, tries to take, gives up and asks for the condition's lock: as cosy_lock_acquire, cosy_lock_try_acquire,
+ * cosy_lock_release and cosy_lock_locked. */
 cosy_async int cosy_condition_acquire(cosy_condition *condition);
 int cosy_condition_try_acquire(cosy_condition *condition);
 int cosy_condition_release(cosy_condition *condition);
@@ -47,14 +50,16 @@ bool cosy_condition_locked(const cosy_condition *condition);
 /* The lock that it uses, its own or the shared one. */
 cosy_lock *cosy_condition_lock(cosy_condition *condition);
 
-/* Gives the lock up, waits to be notified, and takes the lock again before it returns, even if it is cancelled meanwhile, however
- * often. 0, -ECANCELED, -COSY_ENOTLOCKED when the lock is not held, -COSY_ENOTASK; -COSY_EOTHERLOOP, and only then the lock is not held
- * afterwards, when a task of another loop has taken it meanwhile. Ask again for what you wait for: another task may have come first. */
+/* Gives the lock up, waits to be notified, and takes the lock again before it returns, even if it is cancelled
+ * meanwhile, however often. 0, -ECANCELED, -COSY_ENOTLOCKED when the lock is not held, -COSY_ENOTASK; -COSY_EOTHERLOOP,
+ * and only then the lock is not held afterwards, when a task of another loop has taken it meanwhile. Ask again for what
+ * you wait for: another task may have come first. */
 cosy_async int cosy_condition_wait(cosy_condition *condition);
 
 /*     int cosy_condition_wait_until(cosy_condition *condition, expression);
  *
- * Waits until an expression is true, which is computed with the lock held, first before any wait. 0, or what cosy_condition_wait failed with. */
+ * Waits until an expression is true, which is computed with the lock held, first before any wait. 0, or what
+ * cosy_condition_wait failed with. */
 #define cosy_condition_wait_until(condition, expression)                                                       \
     COSY_WAIT_UNTIL_(condition, expression, COSY_CAT_(cosy_condition_, __COUNTER__))
 #define COSY_WAIT_UNTIL_(what, expression, W)                                                                  \
@@ -71,12 +76,13 @@ struct cosy_wait_until_ {
 
 /*     int cosy_condition_wait_for(cosy_condition *condition, predicate, args...);
  *
- * Waits until predicate(args...) is true; the predicate is any function, with its own arguments, and must not suspend. The rest as cosy_condition_wait_until. */
+ * Waits until predicate(args...) is true; the predicate is any function, with its own arguments, and must not suspend.
+ * The rest as cosy_condition_wait_until. */
 #define cosy_condition_wait_for(condition, predicate, ...)                                                     \
     cosy_condition_wait_until(condition, (predicate)(__VA_ARGS__))
 
-/* Wakes up to n of the tasks that wait, in their order; they go on when they get the lock. Needs the lock, and keeps it. 0, also when
- * nobody waits, -COSY_ENOTLOCKED, -COSY_EOTHERLOOP. */
+/* Wakes up to n of the tasks that wait, in their order; they go on when they get the lock. Needs the lock, and keeps
+ * it. 0, also when nobody waits, -COSY_ENOTLOCKED, -COSY_EOTHERLOOP. */
 int cosy_condition_notify(cosy_condition *condition, size_t n);
 
 /* Wakes all tasks that wait; the rest as cosy_condition_notify. */

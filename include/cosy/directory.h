@@ -1,15 +1,16 @@
 /* cosy/directory.h - directories: what is in them, whole trees, and temporary ones.
  *
  *     int err = 0;
- *     COSY_FOR (struct cosy_dir_entry, entry, err, cosy_scandir("/etc"))       async for entry in anyio.Path("/etc").iterdir():
- *         printf("%s\n", entry.name);                                              print(entry.name)
+ *     COSY_FOR (struct cosy_dir_entry, entry, err, cosy_scandir("/etc"))  async for entry in anyio.Path("/etc").iterdir():
+ *         printf("%s\n", entry.name);                                         print(entry.name)
  *
  *     COSY_FOR (struct cosy_dir_entry, entry, err, cosy_walk("src", .files_only = true))
  *         printf("%s\n", entry.path);                                          for path in Path("src").rglob("*"): ...
  *
- * Directories are read by threads of the loop's pool for files (COSY_POOL_FILES), many entries at a time: most steps suspend nobody. The order is the file system's.
- * "." and ".." are left out. Leaving COSY_FOR in any way closes what is open. What is said of cancelling and of errors in cosy/file.h holds here too.
- * Semantics: os.scandir, os.walk, shutil.rmtree; getdents(2).
+ * Directories are read by threads of the loop's pool for files (COSY_POOL_FILES), many entries at a time: most steps
+ * suspend nobody. The order is the file system's. "." and ".." are left out. Leaving COSY_FOR in any way closes what is
+ * open. What is said of cancelling and of errors in cosy/file.h holds here too. Semantics: os.scandir, os.walk,
+ * shutil.rmtree; getdents(2).
  */
 #ifndef COSY_DIRECTORY_H
 #define COSY_DIRECTORY_H
@@ -38,17 +39,20 @@ struct cosy_mkdir_options {
 
 /*     int cosy_mkdir(const char *path, .option = value...);
  *
- * Makes a directory. 0, -EEXIST, -ENOENT: what it would be in is missing, -ENOTDIR, -EACCES, -ENOSPC ...; -ENOMEM, -ECANCELED. */
-#define cosy_mkdir(path, ...)                                                                                  \
-    cosy_mkdir_((path), &(const struct cosy_mkdir_options){.struct_size = sizeof(struct cosy_mkdir_options), __VA_ARGS__})
+ * Makes a directory. 0, -EEXIST, -ENOENT: what it would be in is missing, -ENOTDIR, -EACCES, -ENOSPC ...; -ENOMEM,
+ * -ECANCELED. */
+#define cosy_mkdir(path, ...)                                                                                          \
+    cosy_mkdir_((path),                                                                                                \
+                &(const struct cosy_mkdir_options){.struct_size = sizeof(struct cosy_mkdir_options), __VA_ARGS__})
 cosy_async int cosy_mkdir_(const char *path, const struct cosy_mkdir_options *options);
 
 /* Removes an empty directory (rmdir(2)). 0, -ENOTEMPTY, -ENOENT, -ENOTDIR ... */
 cosy_async int cosy_rmdir(const char *path);
 
-/* Removes a directory and all that is in it, or a file (shutil.rmtree, rm -r). Symbolic links are removed, not followed, also when others change the tree meanwhile. What
- * cannot be removed is left, the rest goes on; the first error is returned, with the path that it is about. -ENOENT: there is nothing at the path. -ECANCELED: a part may
- * be gone. Needs a descriptor per level. */
+/* Removes a directory and all that is in it, or a file (shutil.rmtree, rm -r). Symbolic links are removed, not
+ * followed, also when others change the tree meanwhile. What cannot be removed is left, the rest goes on; the first
+ * error is returned, with the path that it is about. -ENOENT: there is nothing at the path. -ECANCELED: a part may be
+ * gone. Needs a descriptor per level. */
 cosy_async int cosy_remove_tree(const char *path);
 
 /* ---- listing ---- */
@@ -72,8 +76,8 @@ struct cosy_dir_entry {
     int error;      /* of a walk with .tell_errors: a directory that could not be read; negative */
 };
 
-/* What is in a directory: a source for COSY_FOR. Its head ends with the error of opening or reading: -ENOENT, -ENOTDIR, -EACCES ...; NULL without memory, which COSY_FOR makes
- * -ENOMEM of. The path is copied. */
+/* What is in a directory: a source for COSY_FOR. Its head ends with the error of opening or reading: -ENOENT, -ENOTDIR,
+ * -EACCES ...; NULL without memory, which COSY_FOR makes -ENOMEM of. The path is copied. */
 cosy_must_use cosy_aiter *cosy_scandir(const char *path);
 
 /* How to walk. Every default is zero. */
@@ -87,8 +91,9 @@ struct cosy_walk_options {
 
 /*     cosy_aiter *cosy_walk(const char *path, .option = value...);
  *
- * What is in a directory and in those below it: each directory comes before what is in it. A directory that cannot be read ends the walk with its error and its path in the message; one
- * that has gone meanwhile is passed over. Needs a descriptor per level. As cosy_scandir. */
+ * What is in a directory and in those below it: each directory comes before what is in it. A directory that cannot be
+ * read ends the walk with its error and its path in the message; one that has gone meanwhile is passed over. Needs a
+ * descriptor per level. As cosy_scandir. */
 #define cosy_walk(path, ...)                                                                                   \
     cosy_walk_((path), &(const struct cosy_walk_options){.struct_size = sizeof(struct cosy_walk_options), __VA_ARGS__})
 cosy_must_use cosy_aiter *cosy_walk_(const char *path, const struct cosy_walk_options *options);
@@ -116,7 +121,8 @@ cosy_async int cosy_temporary_directory_(cosy_tempdir **ret_directory, const str
 /* Its path, valid until it is closed. */
 const char *cosy_tempdir_path(const cosy_tempdir *directory);
 
-/* Removes it, and frees the handle in any case; waits even when the task is cancelled. 0, or an error of cosy_remove_tree but -ENOENT. NULL: 0. Outside a task it blocks. */
+/* Removes it, and frees the handle in any case; waits even when the task is cancelled. 0, or an error of
+ * cosy_remove_tree but -ENOENT. NULL: 0. Outside a task it blocks. */
 cosy_async int cosy_tempdir_close(cosy_tempdir *directory);
 static inline cosy_async void cosy_tempdir_closep_(cosy_tempdir **directory) { cosy_tempdir_close(*directory); }
 #define COSY_DROPP_cosy_tempdir_ cosy_tempdir_closep_ /* cosy_scoped(cosy_tempdir) */

@@ -25,8 +25,8 @@ typedef struct cosy_event {
     bool set_;
 } cosy_event;
 
-/* Waits until the event is set; at once when it is. Who waited when it was set goes on, also when it was cleared again before that task
- * ran. 0, -ECANCELED, -COSY_EOTHERLOOP, -COSY_ENOTASK. */
+/* Waits until the event is set; at once when it is. Who waited when it was set goes on, also when it was cleared again
+ * before that task ran. 0, -ECANCELED, -COSY_EOTHERLOOP, -COSY_ENOTASK. */
 cosy_async int cosy_event_wait(cosy_event *event);
 
 /* Sets the event and wakes all that wait, in their order; never suspends, allocates nothing. From another thread: let

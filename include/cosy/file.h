@@ -1,16 +1,16 @@
 /* cosy/file.h - files: open, read, write, and what can be done to a path, while the loop goes on.
  *
  *     cosy_scoped(cosy_file) file = NULL;
- *     cosy_try(cosy_file_open("notes.txt", O_RDWR | O_CREAT, &file));          async with await anyio.open_file("notes.txt", "r+") as file:
- *     int64_t size = cosy_try(cosy_file_read(file, buffer, sizeof buffer));        data = await file.read(n)
- *     cosy_try(cosy_file_write(file, "more\n", 5));                                await file.write("more\n")
+ *     cosy_try(cosy_file_open("notes.txt", O_RDWR | O_CREAT, &file));    async with await anyio.open_file("notes.txt", "r+") as file:
+ *     int64_t size = cosy_try(cosy_file_read(file, buffer, sizeof buffer));  data = await file.read(n)
+ *     cosy_try(cosy_file_write(file, "more\n", 5));                          await file.write("more\n")
  *
  *     char *text;
- *     cosy_try(cosy_read_file("/etc/hosts", &text, &size));                    text = await Path("/etc/hosts").read_text()
+ *     cosy_try(cosy_read_file("/etc/hosts", &text, &size));                 text = await Path("/etc/hosts").read_text()
  *
- *     cosy_try(cosy_file_open_stream("/etc/hosts", &stream));                        async with aiofiles.open("/etc/hosts") as file:
- *     COSY_LINES(stream, line, length)                                             async for line in file:
- *         printf("%s", line);                                                          print(line, end="")
+ *     cosy_try(cosy_file_open_stream("/etc/hosts", &stream));           async with aiofiles.open("/etc/hosts") as file:
+ *     COSY_LINES(stream, line, length)                                async for line in file:
+ *         printf("%s", line);                                             print(line, end="")
  *
  * Files have no readiness: a disk makes its caller wait. What lies in the kernel's memory is read and written at once,
  * by one system call, without a suspension. Everything else is given to the kernel (io_uring) or to a thread of the
@@ -68,7 +68,8 @@ struct cosy_file_options {
 #define cosy_file_open(path, flags, ret_file, ...)                                                             \
     cosy_file_open_((path), (flags), (ret_file),                                                               \
                     &(const struct cosy_file_options){.struct_size = sizeof(struct cosy_file_options), __VA_ARGS__})
-cosy_async int cosy_file_open_(const char *path, int flags, cosy_file **ret_file, const struct cosy_file_options *options);
+cosy_async int cosy_file_open_(const char *path, int flags, cosy_file **ret_file,
+                               const struct cosy_file_options *options);
 
 /* Makes a file of a descriptor that the program has opened, which is the file's from here on, on success. `name`
  * (copied) is for messages; NULL: "descriptor N". Its position begins where the descriptor stands. 0; -EBADF, -EISDIR,
@@ -132,14 +133,16 @@ cosy_async int cosy_file_datasync(cosy_file *file);
  * options are the stream's. *ret_stream is the caller's to close. Errors as cosy_file_open. */
 #define cosy_file_open_stream(path, ret_stream, ...)                                                                 \
     cosy_file_open_stream_((path), (ret_stream), COSY_STREAM_OPTIONS_(__VA_ARGS__))
-cosy_async int cosy_file_open_stream_(const char *path, cosy_stream **ret_stream, const struct cosy_stream_options *options);
+cosy_async int cosy_file_open_stream_(const char *path, cosy_stream **ret_stream,
+                                      const struct cosy_stream_options *options);
 
 /*     int cosy_file_stream(cosy_file *file, cosy_stream **ret_stream, .option = value...);
  *
  * A stream of an open file that reads, and writes, from the file's present position on, with a descriptor and a
  * position of its own; both are still to be closed. Reads go ahead of what is used, by 64 KiB. Writes go to the
  * kernel's memory directly. 0, -EMFILE, -ENOMEM, -EINVAL. Never suspends. */
-#define cosy_file_stream(file, ret_stream, ...) cosy_file_stream_((file), (ret_stream), COSY_STREAM_OPTIONS_(__VA_ARGS__))
+#define cosy_file_stream(file, ret_stream, ...)                                                                        \
+    cosy_file_stream_((file), (ret_stream), COSY_STREAM_OPTIONS_(__VA_ARGS__))
 int cosy_file_stream_(cosy_file *file, cosy_stream **ret_stream, const struct cosy_stream_options *options);
 
 /* ---- whole files ---- */
@@ -155,9 +158,10 @@ struct cosy_read_file_options {
  * Reads a whole file into memory that the caller frees with free(), with a NUL behind it that is not counted
  * (Path.read_bytes, Path.read_text). ret_size may be NULL. 0; -COSY_ELIMIT: more than .most; errors as cosy_file_open
  * and cosy_file_read. On errors *ret_data is NULL. */
-#define cosy_read_file(path, ret_data, ret_size, ...)                                                          \
-    cosy_read_file_((path), (ret_data), (ret_size),                                                            \
-                    &(const struct cosy_read_file_options){.struct_size = sizeof(struct cosy_read_file_options), __VA_ARGS__})
+#define cosy_read_file(path, ret_data, ret_size, ...)                                                                  \
+    cosy_read_file_(                                                                                                   \
+        (path), (ret_data), (ret_size),                                                                                \
+        &(const struct cosy_read_file_options){.struct_size = sizeof(struct cosy_read_file_options), __VA_ARGS__})
 cosy_async int cosy_read_file_(const char *path, char **ret_data, size_t *ret_size,
                                const struct cosy_read_file_options *options);
 
@@ -166,8 +170,8 @@ struct cosy_write_file_options {
     size_t struct_size; /* filled in by the macro */
     mode_t mode;        /* rights of a new file, less the umask; 0: 0666 */
     bool atomic;        /* write a file beside it and rename that: whoever opens the path sees the old content or the
-                         * new, never a part, also after
-                           an error or a cancel. The old file's rights are taken over; other hard links keep the old content */
+                         * new, never a part, also after an error or a cancel. The old file's rights are taken over;
+                         * other hard links keep the old content */
     bool append;        /* behind what is there; not with atomic */
     bool exclusive;     /* -EEXIST when there is one already */
     bool sync;          /* wait until the disk has it; with atomic, its name too */
@@ -177,9 +181,10 @@ struct cosy_write_file_options {
  *
  * Makes a file that has this content, in place of what it had (Path.write_bytes). 0; -ENOSPC, -EISDIR, -EINVAL ...;
  * without .atomic, an error or a cancel may leave a part. */
-#define cosy_write_file(path, data, size, ...)                                                                 \
-    cosy_write_file_((path), (data), (size),                                                                   \
-                     &(const struct cosy_write_file_options){.struct_size = sizeof(struct cosy_write_file_options), __VA_ARGS__})
+#define cosy_write_file(path, data, size, ...)                                                                         \
+    cosy_write_file_(                                                                                                  \
+        (path), (data), (size),                                                                                        \
+        &(const struct cosy_write_file_options){.struct_size = sizeof(struct cosy_write_file_options), __VA_ARGS__})
 cosy_async int cosy_write_file_(const char *path, const void *data, size_t size,
                                 const struct cosy_write_file_options *options);
 

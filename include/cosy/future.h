@@ -1,7 +1,7 @@
 /* cosy/future.h - a result that is not there yet.
  *
- * A future belongs to one loop and is used from its thread. It ends once: with a result, an error, or by cancellation. Done
- * callbacks never run inline: they are queued in the order of registration. Handles are counted references.
+ * A future belongs to one loop and is used from its thread. It ends once: with a result, an error, or by cancellation.
+ * Done callbacks never run inline: they are queued in the order of registration. Handles are counted references.
  * Semantics: https://docs.python.org/3/library/asyncio-future.html.
  */
 #ifndef COSY_FUTURE_H
@@ -29,18 +29,21 @@ cosy_future *cosy_future_new(cosy_loop *loop);
 /* One more reference; gives the future back. */
 cosy_future *cosy_future_ref(cosy_future *future);
 
-/* Gives a reference up; NULL is fine. An error that nobody looked at is reported to the exception handler with the last one. */
+/* Gives a reference up; NULL is fine. An error that nobody looked at is reported to the exception handler with the last
+ * one. */
 void cosy_future_drop(cosy_future *future);
 static inline void cosy_future_dropp_(cosy_future **future) { cosy_future_drop(*future); }
 
-/* Ends a future with a result: any number, a pointer through intptr_t too. 0; -COSY_EINVALIDSTATE when it is done already,
- * -EINVAL for a task (which ends itself), -COSY_ECLOSED when its loop is closed. */
+/* Ends a future with a result: any number, a pointer through intptr_t too. 0; -COSY_EINVALIDSTATE when it is done
+ * already, -EINVAL for a task (which ends itself), -COSY_ECLOSED when its loop is closed. */
 int cosy_future_set_result(cosy_future *future, int64_t result);
-/* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels, and the message says why
- * (asyncio's Future.cancel(msg)). message: printf-style, or NULL. Errors as cosy_future_set_result; -EINVAL for a code that is not positive. */
-int cosy_future_set_error(cosy_future *future, int code, const char *message, ...) __attribute__((format(printf, 3, 4)));
-/* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done; else its error, if it
- * has one, counts as looked at. */
+/* Ends a future with an error. code: positive, an errno value or one of cosy's; ECANCELED cancels, and the message says
+ * why (asyncio's Future.cancel(msg)). message: printf-style, or NULL. Errors as cosy_future_set_result; -EINVAL for a
+ * code that is not positive. */
+int cosy_future_set_error(cosy_future *future, int code, const char *message, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ends a future by cancellation, or asks a task to stop (cosy_task_cancel). True when it was not done; else its error,
+ * if it has one, counts as looked at. */
 bool cosy_future_cancel(cosy_future *future);
 
 /* Whether a future has ended, in whatever way; whether it was cancelled. NULL: false. */
@@ -56,8 +59,8 @@ int cosy_future_error(cosy_future *future);
 /* The error's message, or why it was cancelled; "" when there is none. Valid as long as the future. */
 const char *cosy_future_error_message(cosy_future *future);
 
-/* Queues callback(future, arg) for when it is done; at once when it is. The future stays alive until then. The callback runs in
- * `context`, or (NULL) in a copy of the present one. -ENOMEM. */
+/* Queues callback(future, arg) for when it is done; at once when it is. The future stays alive until then. The callback
+ * runs in `context`, or (NULL) in a copy of the present one. -ENOMEM. */
 int cosy_future_add_done_callback(cosy_future *future, cosy_done_callback callback, void *arg, cosy_context *context);
 
 /* Takes back every such registration that has not been queued yet; returns how many. */

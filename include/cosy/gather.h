@@ -2,10 +2,11 @@
  *
  *     cosy_try(cosy_gather(cosy_call(fetch, 1, &a), cosy_call(fetch, 2, &b)));
  *
- * As asyncio.gather: the order of results is that of the arguments; the first error is the answer while the others go on undisturbed
- * and their later errors count as seen; a cancel of the waiting task cancels them all. One thing is better than asyncio: coroutines that the
- * call itself started are always waited for before it returns, because in C they write through pointers into the caller's frame. Tasks and
- * futures given as handles are not: with an error, the call returns as soon as only those are left.
+ * As asyncio.gather: the order of results is that of the arguments; the first error is the answer while the others go
+ * on undisturbed and their later errors count as seen; a cancel of the waiting task cancels them all. One thing is
+ * better than asyncio: coroutines that the call itself started are always waited for before it returns, because in C
+ * they write through pointers into the caller's frame. Tasks and futures given as handles are not: with an error, the
+ * call returns as soon as only those are left.
  */
 #ifndef COSY_GATHER_H
 #define COSY_GATHER_H
@@ -31,8 +32,9 @@ struct cosy_gather_options {
 /*     int cosy_gather(awaitable...);
  *     int cosy_gather_with((.option = value, ...), awaitable...);
  *
- * Waits for up to 16 coroutines (started as tasks), tasks and futures; the same one given twice is one child. 0, or the error of the first one that failed (with its message and traceback), or
- * -ECANCELED. With no arguments to wait for, use cosy_gather_tasks. */
+ * Waits for up to 16 coroutines (started as tasks), tasks and futures; the same one given twice is one child. 0, or the
+ * error of the first one that failed (with its message and traceback), or -ECANCELED. With no arguments to wait for,
+ * use cosy_gather_tasks. */
 #define cosy_gather(...)                                                                                       \
     cosy_gather_((const struct cosy_awaited_[]){COSY_EACH_(COSY_COUNT_(__VA_ARGS__), __VA_ARGS__)},            \
                  COSY_COUNT_(__VA_ARGS__), (const struct cosy_gather_options *)0)
@@ -42,10 +44,12 @@ struct cosy_gather_options {
                                                .struct_size = sizeof(struct cosy_gather_options), COSY_UNWRAP_ options})
 cosy_async int cosy_gather_(const struct cosy_awaited_ *items, size_t count, const struct cosy_gather_options *options);
 
-/* Gathers an array of task handles; count may be 0, options NULL. Outcome as cosy_gather; -ENOMEM for more than eight. */
+/* Gathers an array of task handles; count may be 0, options NULL. Outcome as cosy_gather; -ENOMEM for more than
+ * eight. */
 cosy_async int cosy_gather_tasks(cosy_task *const *tasks, size_t count, const struct cosy_gather_options *options);
 
-/* Gathers an array of coroutines, and takes them in any case; count may be 0, options NULL. Outcome as cosy_gather_tasks. */
+/* Gathers an array of coroutines, and takes them in any case; count may be 0, options NULL. Outcome as
+ * cosy_gather_tasks. */
 cosy_async int cosy_gather_coros(cosy_coro *const *coros, size_t count, const struct cosy_gather_options *options);
 
 #define COSY_COUNT_(...) COSY_COUNT_2_(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, )

@@ -7,13 +7,14 @@
  *         cosy_check(err, transfer(from, to, amount));
  *     }                                                     released, however the block is left
  *
- * Strictly first come, first served: a release wakes the first in line, and nobody overtakes it before it has run. The lock belongs to no
- * task: any may release it. Between two waits a task has the loop to itself, so only what spans a wait needs a lock.
+ * Strictly first come, first served: a release wakes the first in line, and nobody overtakes it before it has run. The
+ * lock belongs to no task: any may release it. Between two waits a task has the loop to itself, so only what spans a
+ * wait needs a lock.
  *
- * Objects of this kind (locks, events, conditions, semaphores, barriers) lie in the caller's memory, need no end, and must stay where they are while
- * somebody holds them or waits. While that is so they belong to that task's loop: a call from another loop gives
- * -COSY_EOTHERLOOP and changes nothing. Idle, they may be used by any loop. One whose loop was closed under its users must be zeroed before
- * it is used again. All calls: the loop's thread. Semantics: asyncio.Lock.
+ * Objects of this kind (locks, events, conditions, semaphores, barriers) lie in the caller's memory, need no end, and
+ * must stay where they are while somebody holds them or waits. While that is so they belong to that task's loop: a call
+ * from another loop gives -COSY_EOTHERLOOP and changes nothing. Idle, they may be used by any loop. One whose loop was
+ * closed under its users must be zeroed before it is used again. All calls: the loop's thread. Semantics: asyncio.Lock.
  */
 #ifndef COSY_LOCK_H
 #define COSY_LOCK_H
@@ -35,14 +36,17 @@ typedef struct cosy_lock {
     int state_;
 } cosy_lock;
 
-/* Takes the lock; waits in line while it is held. 0, -ECANCELED (the lock is not held then), -COSY_EOTHERLOOP, -COSY_ENOTASK. Does not suspend when the lock
- * is free. A task that takes a lock twice waits for itself, as in asyncio. */
+/* Takes the lock; waits in line while it is held. 0, -ECANCELED (the lock is not held then), -COSY_EOTHERLOOP,
+ * -COSY_ENOTASK. Does not suspend when the lock is free. A task that takes a lock twice waits for itself, as in
+ * asyncio. */
 cosy_async int cosy_lock_acquire(cosy_lock *lock);
 
-/* Takes the lock if that needs no wait: 0, -EAGAIN when it is held or others are in line, -COSY_EOTHERLOOP. Callbacks may call it too. */
+/* Takes the lock if that needs no wait: 0, -EAGAIN when it is held or others are in line, -COSY_EOTHERLOOP. Callbacks
+ * may call it too. */
 int cosy_lock_try_acquire(cosy_lock *lock);
 
-/* Gives the lock up and wakes the first in line; never suspends. Any task and callback may do so. 0, -COSY_ENOTLOCKED, -COSY_EOTHERLOOP. */
+/* Gives the lock up and wakes the first in line; never suspends. Any task and callback may do so. 0, -COSY_ENOTLOCKED,
+ * -COSY_EOTHERLOOP. */
 int cosy_lock_release(cosy_lock *lock);
 
 /* Whether somebody holds it. Between a release and the first step of the task that it woke nobody does. */
@@ -51,7 +55,8 @@ bool cosy_lock_locked(const cosy_lock *lock);
 /* What a lock is like now. */
 struct cosy_lock_statistics {
     bool locked;
-    cosy_task *owner;     /* who took it; borrowed. NULL: nobody holds it, or who took it has ended, or was a callback */
+    cosy_task *owner;     /* who took it; borrowed. NULL: nobody holds it, or who took it has ended, or was a
+                           * callback */
     size_t tasks_waiting; /* in line, with the one that was woken and has not run yet */
 };
 
@@ -62,9 +67,10 @@ void cosy_lock_statistics(const cosy_lock *lock, struct cosy_lock_statistics *re
 
 /*     COSY_LOCKED(err, object) { ... }
  *
- * Holds a lock, semaphore or condition (a pointer to one) for a block, and gives it up on every way out: the end, break, cosy_check, return, cosy_try. When
- * it cannot be taken, `err` (an int variable) says why and the block is not entered. `err` is else left alone, but for -COSY_ENOTLOCKED when the
- * block itself has released the lock. May suspend. Semantics: `async with`. */
+ * Holds a lock, semaphore or condition (a pointer to one) for a block, and gives it up on every way out: the end,
+ * break, cosy_check, return, cosy_try. When it cannot be taken, `err` (an int variable) says why and the block is not
+ * entered. `err` is else left alone, but for -COSY_ENOTLOCKED when the block itself has released the lock. May suspend.
+ * Semantics: `async with`. */
 #define COSY_LOCKED(err, object) COSY_LOCKED_(err, object, COSY_CAT_(cosy_block_, __COUNTER__))
 #define COSY_LOCKED_(result, what, B)                                                                          \
     for (struct cosy_locked_block_ B __attribute__((cleanup(cosy_locked_block_close_))) =                      \

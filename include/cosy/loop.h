@@ -7,7 +7,8 @@
  *   3. the callbacks of due timers follow, in order of deadline; equal deadlines in the order they were given;
  *   4. exactly the callbacks present now run. What they queue waits for the next turn.
  * A timer never fires early. While callbacks keep queueing others without a pause, steps 2 and 3 may be left out
- * for about 20 us, or 63 turns if those suddenly take longer, so that a busy loop does not pay a system call for each turn.
+ * for about 20 us, or 63 turns if those suddenly take longer, so that a busy loop does not pay a system call for each
+ * turn.
  *
  * A loop belongs to one thread at a time: all calls come from the thread that runs it, except those that say "any
  * thread". None of the calls here suspends a task. Errors are negative codes; -COSY_ECLOSED from a closed loop.
@@ -45,26 +46,29 @@ struct cosy_loop_options {
     bool debug;       /* debug mode; also by COSY_DEBUG=1 in the environment */
     uint64_t seed;    /* simulated kernel: of its chance decisions */
     bool shuffle;     /* simulated kernel: run each turn's tasks in an order drawn from the seed */
-    cosy_ns spin;     /* look for work this long before sleeping (10 to 20 us pay with quick peers); 0: only while a pool
-                       * has a job of this loop's, for 10 us where there is more than one processor; negative: never */
+    cosy_ns spin;     /* look for work this long before sleeping (10 to 20 us pay with quick peers); 0: only while a
+                       * pool has a job of this loop's, for 10 us where there is more than one processor; negative:
+                       * never */
 };
 
 /* ---- life ---- */
 
 /*     int cosy_loop_new(cosy_loop **ret_loop, .option = value...);
  *
- * Makes a new loop, which is the caller's to free with cosy_loop_free. Options are those of struct cosy_loop_options. 0;
- * -EINVAL for an unknown COSY_BACKEND; the kernel's error when a named backend is refused; -ENOMEM. Any thread. */
+ * Makes a new loop, which is the caller's to free with cosy_loop_free. Options are those of struct cosy_loop_options.
+ * 0; -EINVAL for an unknown COSY_BACKEND; the kernel's error when a named backend is refused; -ENOMEM. Any thread. */
 #define cosy_loop_new(ret_loop, ...) cosy_loop_new_((ret_loop), &(const struct cosy_loop_options){__VA_ARGS__})
 int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options);
 
 /* Ends a loop's work: queued callbacks, timers, watchers and signal handlers are dropped uncalled. The object stays, so
  * that later use is an error and not a crash. Idempotent. -COSY_ERUNNING from inside its own run.
  *
- * Tasks should have ended before: cosy_run and cosy_runner_close see to it, and by hand one cancels those that cosy_all_tasks gives and runs the loop until they
- * are done. One that is left is reported ("Task was destroyed but it is pending") and ends cancelled without running again. Its stack is given back
- * as it stands: no clean-up of its frames runs, and what they own is lost, be it memory, descriptors, locks or handles (cosy_scoped). asyncio reports
- * the same, and then the garbage collector runs the frames' finally blocks, in which nothing can be awaited; C has no such moment. */
+ * Tasks should have ended before: cosy_run and cosy_runner_close see to it, and by hand one cancels those that
+ * cosy_all_tasks gives and runs the loop until they are done. One that is left is reported ("Task was destroyed but it
+ * is pending") and ends cancelled without running again. Its stack is given back as it stands: no clean-up of its
+ * frames runs, and what they own is lost, be it memory, descriptors, locks or handles (cosy_scoped). asyncio reports
+ * the same, and then the garbage collector runs the frames' finally blocks, in which nothing can be awaited; C has no
+ * such moment. */
 int cosy_loop_close(cosy_loop *loop);
 
 /* Closes and frees; NULL is fine. Handles that are still held stay valid until dropped. */
@@ -89,15 +93,16 @@ cosy_blocking int cosy_loop_run_forever(cosy_loop *loop);
 /* Lets the running turn finish and then returns from run_forever. Called before a run, the run makes one turn. */
 void cosy_loop_stop(cosy_loop *loop);
 
-/* One turn, for embedding in another loop. Waits up to max_wait for something to do (0: not at all, COSY_NEVER: no limit).
- * Returns 1 when something ran, 0 when not, or a negative code as run_forever. */
+/* One turn, for embedding in another loop. Waits up to max_wait for something to do (0: not at all, COSY_NEVER: no
+ * limit). Returns 1 when something ran, 0 when not, or a negative code as run_forever. */
 cosy_blocking int cosy_loop_run_once(cosy_loop *loop, cosy_ns max_wait);
 
 /* A descriptor that becomes readable when the kernel has something for the loop; -ENOTSUP with the simulated kernel.
  * Poll it for reading together with cosy_loop_next_deadline, then call cosy_loop_run_once(loop, 0). */
 int cosy_loop_fd(cosy_loop *loop);
 
-/* When the next turn is due on the loop's clock: now or earlier when callbacks are queued, COSY_NEVER without timers. */
+/* When the next turn is due on the loop's clock: now or earlier when callbacks are queued, COSY_NEVER without
+ * timers. */
 cosy_ns cosy_loop_next_deadline(cosy_loop *loop);
 
 /* Now on the loop's monotonic clock, read anew (the simulated kernel's clock is virtual). */
@@ -135,12 +140,13 @@ int cosy_call_soon(cosy_loop *loop, cosy_callback callback, void *arg, cosy_hand
  * another thread closes the loop, but that thread must not free it meanwhile. */
 int cosy_call_soon_threadsafe(cosy_loop *loop, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
-/* Queues callback(arg) for the next turn in a given context, which callbacks and tasks may share; one reference is taken
- * while it waits. Errors as cosy_call_soon. */
-int cosy_call_soon_in(cosy_loop *loop, cosy_context *context, cosy_callback callback, void *arg, cosy_handle **ret_handle);
+/* Queues callback(arg) for the next turn in a given context, which callbacks and tasks may share; one reference is
+ * taken while it waits. Errors as cosy_call_soon. */
+int cosy_call_soon_in(cosy_loop *loop, cosy_context *context, cosy_callback callback, void *arg,
+                      cosy_handle **ret_handle);
 
-/* Queues callback(arg) for when the clock has reached now + delay, or `when` (ns, cosy_loop_time). Past times run in the
- * next turn. Handle, context and errors as cosy_call_soon. */
+/* Queues callback(arg) for when the clock has reached now + delay, or `when` (ns, cosy_loop_time). Past times run in
+ * the next turn. Handle, context and errors as cosy_call_soon. */
 int cosy_call_later(cosy_loop *loop, cosy_ns delay, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 int cosy_call_at(cosy_loop *loop, cosy_ns when, cosy_callback callback, void *arg, cosy_handle **ret_handle);
 
@@ -156,8 +162,8 @@ cosy_ns cosy_handle_when(const cosy_handle *handle);
 void cosy_handle_drop(cosy_handle *handle);
 static inline void cosy_handle_dropp_(cosy_handle **handle) { cosy_handle_drop(*handle); }
 
-/* Callbacks in the embedder's own memory: no allocation, restartable. init once; the memory must stay until the handle is
- * idle again (it ran, or cosy_handle_cancel was called). start: -COSY_EINVALIDSTATE when it is waiting already. */
+/* Callbacks in the embedder's own memory: no allocation, restartable. init once; the memory must stay until the handle
+ * is idle again (it ran, or cosy_handle_cancel was called). start: -COSY_EINVALIDSTATE when it is waiting already. */
 void cosy_handle_init(cosy_handle *handle, cosy_callback callback, void *arg);
 int cosy_handle_start_soon(cosy_loop *loop, cosy_handle *handle);
 int cosy_handle_start_at(cosy_loop *loop, cosy_handle *handle, cosy_ns when);
@@ -165,25 +171,26 @@ int cosy_handle_start_later(cosy_loop *loop, cosy_handle *handle, cosy_ns delay)
 
 /* ---- readiness of descriptors ---- */
 
-/* Calls callback(arg) in each turn in which fd is readable (writable): level-triggered. Replaces an earlier callback. The
- * descriptor is borrowed: remove it before closing it. -EPERM for regular files, -EBADF, -ENOMEM; -EEXIST when a stream or another
- * object of the library has it. */
+/* Calls callback(arg) in each turn in which fd is readable (writable): level-triggered. Replaces an earlier callback.
+ * The descriptor is borrowed: remove it before closing it. -EPERM for regular files, -EBADF, -ENOMEM; -EEXIST when a
+ * stream or another object of the library has it. */
 int cosy_add_reader(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 int cosy_add_writer(cosy_loop *loop, int fd, cosy_callback callback, void *arg);
 
-/* Stops watching fd for reading (writing): 1 when it was watched, 0 when not. A callback that is queued already is taken
- * back. */
+/* Stops watching fd for reading (writing): 1 when it was watched, 0 when not. A callback that is queued already is
+ * taken back. */
 int cosy_remove_reader(cosy_loop *loop, int fd);
 int cosy_remove_writer(cosy_loop *loop, int fd);
 
 /* ---- signals (asyncio's add_signal_handler; as an async iterator: cosy/signals.h) ---- */
 
-/* Calls callback(arg) in a turn of the loop after the signal came: once, however often it came since the last turn. Replaces an earlier one. Several
- * loops may want the same signal: each hears of it. -EINVAL for a number that is no signal or cannot be caught, -ENOMEM. */
+/* Calls callback(arg) in a turn of the loop after the signal came: once, however often it came since the last turn.
+ * Replaces an earlier one. Several loops may want the same signal: each hears of it. -EINVAL for a number that is no
+ * signal or cannot be caught, -ENOMEM. */
 int cosy_add_signal_handler(cosy_loop *loop, int signum, cosy_callback callback, void *arg);
 
-/* Removes the callback of a signal: 1 when there was one, 0 when not. When no loop wants the signal any more, the disposition returns that it had before,
- * unless the program has changed it meanwhile. */
+/* Removes the callback of a signal: 1 when there was one, 0 when not. When no loop wants the signal any more, the
+ * disposition returns that it had before, unless the program has changed it meanwhile. */
 int cosy_remove_signal_handler(cosy_loop *loop, int signum);
 
 /* ---- errors and debug mode ---- */
@@ -200,8 +207,8 @@ struct cosy_exception_context {
 typedef void (*cosy_exception_handler)(cosy_loop *loop, const struct cosy_exception_context *context, void *arg);
 
 /* Replaces the handler of errors that nobody waits for, calls it, and is it as long as nobody replaced it: the default
- * handler writes to the log. set: NULL brings the default back. A handler is called in the context (context.h) of the task
- * that it is told of, where there is one. */
+ * handler writes to the log. set: NULL brings the default back. A handler is called in the context (context.h) of the
+ * task that it is told of, where there is one. */
 void cosy_loop_set_exception_handler(cosy_loop *loop, cosy_exception_handler handler, void *arg);
 void cosy_loop_call_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);
 void cosy_loop_default_exception_handler(cosy_loop *loop, const struct cosy_exception_context *context);

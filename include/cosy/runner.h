@@ -2,9 +2,9 @@
  *
  *     int main(void) { return cosy_main(amain); }
  *
- * Ctrl-C, in the main thread and while SIGINT has its default effect: the first one cancels the main task and wakes the loop; the run then
- * returns -COSY_EINTERRUPT unless something else had cancelled it too. A second one has the default effect at once.
- * Semantics: https://docs.python.org/3/library/asyncio-runner.html.
+ * Ctrl-C, in the main thread and while SIGINT has its default effect: the first one cancels the main task and wakes the
+ * loop; the run then returns -COSY_EINTERRUPT unless something else had cancelled it too. A second one has the default
+ * effect at once. Semantics: https://docs.python.org/3/library/asyncio-runner.html.
  */
 #ifndef COSY_RUNNER_H
 #define COSY_RUNNER_H
@@ -33,9 +33,9 @@ struct cosy_run_options {
 /*     int cosy_run(fn, args...);
  *     int cosy_run_with((.option = value, ...), fn, args...);
  *
- * Runs fn(args...) as the main task of a new loop until it is done, then cancels what is left, waits for it, and closes the loop. Returns its
- * result, or its negative error (cosy_print_error(stderr, code) tells its story). -COSY_ERUNNING inside a running loop; -EDEADLK when all
- * tasks wait for each other for ever; errors of cosy_loop_new. */
+ * Runs fn(args...) as the main task of a new loop until it is done, then cancels what is left, waits for it, and closes
+ * the loop. Returns its result, or its negative error (cosy_print_error(stderr, code) tells its story). -COSY_ERUNNING
+ * inside a running loop; -EDEADLK when all tasks wait for each other for ever; errors of cosy_loop_new. */
 #define cosy_run(...) cosy_run_(cosy_call(__VA_ARGS__), NULL)
 #define cosy_run_with(options, ...)                                                                            \
     cosy_run_(cosy_call(__VA_ARGS__),                                                                          \
@@ -45,8 +45,8 @@ cosy_blocking int cosy_run_(cosy_coro *coro, const struct cosy_run_options *opti
 /*     int cosy_main(fn, args...);
  *     int cosy_main_with((.option = value, ...), fn, args...);
  *
- * Does what cosy_run does, as a whole main(): prints the story of an unhandled error to standard error and returns 1; dies of SIGINT after Ctrl-C; else returns
- * the main task's result as exit status. */
+ * Does what cosy_run does, as a whole main(): prints the story of an unhandled error to standard error and returns 1;
+ * dies of SIGINT after Ctrl-C; else returns the main task's result as exit status. */
 #define cosy_main(...) cosy_main_(cosy_call(__VA_ARGS__), NULL)
 #define cosy_main_with(options, ...)                                                                           \
     cosy_main_(cosy_call(__VA_ARGS__),                                                                         \
@@ -56,8 +56,8 @@ cosy_blocking int cosy_main_(cosy_coro *coro, const struct cosy_run_options *opt
 /*     cosy_runner *cosy_runner_new(.option = value...);
  *     int cosy_runner_run(cosy_runner *runner, fn, args...);
  *
- * Several runs on one loop, with one context: variables set in one run are seen by the next. The loop is made by the first run or by
- * cosy_runner_loop. */
+ * Several runs on one loop, with one context: variables set in one run are seen by the next. The loop is made by the
+ * first run or by cosy_runner_loop. */
 typedef struct cosy_runner cosy_runner;
 #define cosy_runner_new(...)                                                                                   \
     cosy_runner_new_(&(const struct cosy_run_options){.struct_size = sizeof(struct cosy_run_options), __VA_ARGS__})
@@ -71,7 +71,8 @@ cosy_blocking void cosy_runner_free(cosy_runner *runner); /* closes too; NULL is
 
 /*     int cosy_run_until_complete(cosy_loop *loop, x);
  *
- * Runs a loop until the task or future is done; its outcome. A coroutine is started as a task. -COSY_ESTOPPED when the loop was stopped before. */
+ * Runs a loop until the task or future is done; its outcome. A coroutine is started as a task. -COSY_ESTOPPED when the
+ * loop was stopped before. */
 #define cosy_run_until_complete(loop, x) cosy_run_until_complete_((loop), (const struct cosy_awaited_)COSY_AWAITED_(x))
 cosy_blocking int cosy_run_until_complete_(cosy_loop *loop, struct cosy_awaited_ what);
 

@@ -6,9 +6,9 @@
  *         cosy_check(err, fetch(url));
  *     }
  *
- * First come, first served: a release hands its permit to the first in line, and nobody overtakes a task that was woken and has not run
- * yet, even while permits are left. In the caller's memory; loops, threads and lifetime as told in cosy/lock.h. Semantics:
- * asyncio.Semaphore, asyncio.BoundedSemaphore.
+ * First come, first served: a release hands its permit to the first in line, and nobody overtakes a task that was woken
+ * and has not run yet, even while permits are left. In the caller's memory; loops, threads and lifetime as told in
+ * cosy/lock.h. Semantics: asyncio.Semaphore, asyncio.BoundedSemaphore.
  */
 #ifndef COSY_SEMAPHORE_H
 #define COSY_SEMAPHORE_H
@@ -35,24 +35,26 @@ typedef struct cosy_semaphore {
 /*     cosy_semaphore s = COSY_SEMAPHORE(int64_t value);
  *     cosy_semaphore s = COSY_BOUNDED_SEMAPHORE(int64_t value);
  *
- * A semaphore of so many permits, and one that never has more than at its beginning. Initialisers, and with a cast values. Below zero:
- * all that takes or gives back a permit returns -EINVAL. */
+ * A semaphore of so many permits, and one that never has more than at its beginning. Initialisers, and with a cast
+ * values. Below zero: all that takes or gives back a permit returns -EINVAL. */
 #define COSY_SEMAPHORE(value)         {.value_ = (value)}
 #define COSY_BOUNDED_SEMAPHORE(value) {.value_ = (value), .bound_ = (value), .bounded_ = true}
 
-/* Makes a semaphore of so many permits, in memory that need not be zeroed; the bounded one never has more. 0, -EINVAL when value < 0. */
+/* Makes a semaphore of so many permits, in memory that need not be zeroed; the bounded one never has more. 0, -EINVAL
+ * when value < 0. */
 int cosy_semaphore_init(cosy_semaphore *semaphore, int64_t value);
 int cosy_semaphore_init_bounded(cosy_semaphore *semaphore, int64_t value);
 
-/* Takes a permit; waits in line while there is none or others are in line. A permit that is handed to a task which is cancelled before it
- * runs goes to the next. 0, -ECANCELED (no permit was taken), -COSY_EOTHERLOOP, -COSY_ENOTASK. Does not suspend when it need not wait. */
+/* Takes a permit; waits in line while there is none or others are in line. A permit that is handed to a task which is
+ * cancelled before it runs goes to the next. 0, -ECANCELED (no permit was taken), -COSY_EOTHERLOOP, -COSY_ENOTASK. Does
+ * not suspend when it need not wait. */
 cosy_async int cosy_semaphore_acquire(cosy_semaphore *semaphore);
 
 /* Takes a permit if that needs no wait: 0, -EAGAIN, -COSY_EOTHERLOOP. Callbacks may call it too. */
 int cosy_semaphore_try_acquire(cosy_semaphore *semaphore);
 
-/* Gives a permit back, or one more, and hands it to the first in line; never suspends. 0; -COSY_ETOOMANY when a bounded semaphore has all
- * its permits, -COSY_EOTHERLOOP: nothing is changed then. */
+/* Gives a permit back, or one more, and hands it to the first in line; never suspends. 0; -COSY_ETOOMANY when a bounded
+ * semaphore has all its permits, -COSY_EOTHERLOOP: nothing is changed then. */
 int cosy_semaphore_release(cosy_semaphore *semaphore);
 
 /* Whether a task that wants a permit has to wait: there is none, or others come first. */

@@ -1,8 +1,9 @@
 /* cosy/task.h - tasks: async functions that run on a loop, each on a stack of its own.
  *
- * The loop owns running tasks: none can vanish. A cosy_task* from cosy_create_task is one counted reference of the caller's, to be
- * dropped (cosy_task_drop, or cosy_scoped(cosy_task) t = ...); dropping a running task's detaches it. A task is at any time exactly one of: running, queued to run, waiting for one thing.
- * All calls: the loop's thread. Semantics: https://docs.python.org/3/library/asyncio-task.html.
+ * The loop owns running tasks: none can vanish. A cosy_task* from cosy_create_task is one counted reference of the
+ * caller's, to be dropped (cosy_task_drop, or cosy_scoped(cosy_task) t = ...); dropping a running task's detaches it. A
+ * task is at any time exactly one of: running, queued to run, waiting for one thing. All calls: the loop's thread.
+ * Semantics: https://docs.python.org/3/library/asyncio-task.html.
  */
 #ifndef COSY_TASK_H
 #define COSY_TASK_H
@@ -22,7 +23,8 @@ extern "C" {
 /* A task: one counted reference per handle. */
 typedef struct cosy_task cosy_task;
 
-/* A reference that is dropped at the end of the block, on every path: cosy_scoped(cosy_task) t = cosy_create_task(...); */
+/* A reference that is dropped at the end of the block, on every path: cosy_scoped(cosy_task) t =
+ * cosy_create_task(...); */
 #define cosy_scoped(type) __attribute__((cleanup(COSY_DROPP_##type##_), unused)) type *
 #define COSY_DROPP_cosy_task_ cosy_task_dropp_
 #define COSY_DROPP_cosy_future_ cosy_future_dropp_
@@ -32,8 +34,8 @@ typedef struct cosy_task cosy_task;
 #define COSY_DROPP_cosy_task_group_ cosy_task_group_dropp_
 #define COSY_DROPP_cosy_agen_ cosy_agen_dropp_
 
-/* Stack sizes, in bytes; any other number is rounded up to a power of two. The default suits calls into libc. The tiny one holds
- * a few frames of your own code and has no guard page: nothing that formats or resolves names. */
+/* Stack sizes, in bytes; any other number is rounded up to a power of two. The default suits calls into libc. The tiny
+ * one holds a few frames of your own code and has no guard page: nothing that formats or resolves names. */
 enum { COSY_STACK_DEFAULT = 0, COSY_STACK_TINY = 1024, COSY_STACK_SMALL = 16384, COSY_STACK_LARGE = 262144 };
 
 /* How a task is to be. Every default is zero. */
@@ -49,9 +51,9 @@ struct cosy_task_options {
 /*     cosy_task *cosy_create_task(fn, args...);
  *     cosy_task *cosy_create_task_with((.option = value, ...), fn, args...);
  *
- * Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller. NULL when it could
- * not be made (no memory, no running loop); whatever takes that NULL returns the reason. Must be kept, awaited or dropped: for a task
- * that nobody asks about again, use cosy_spawn. */
+ * Starts fn(args...) as a task of the running loop: its body begins in the next turn. One reference for the caller.
+ * NULL when it could not be made (no memory, no running loop); whatever takes that NULL returns the reason. Must be
+ * kept, awaited or dropped: for a task that nobody asks about again, use cosy_spawn. */
 #define cosy_create_task(...)                                                                                  \
     COSY_CREATE_N_(COSY_NARG_(__VA_ARGS__), (const struct cosy_task_options *)0, __VA_ARGS__)
 #define cosy_create_task_with(options, ...)                                                                    \
@@ -71,14 +73,15 @@ struct cosy_task_options {
 #define COSY_CREATE_9_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 9, __VA_ARGS__)
 #define COSY_CREATE_10_(options, fn, ...) COSY_CREATE_CAPTURED_(options, fn, 10, __VA_ARGS__)
 #define COSY_CREATE_CAPTURED_(options, fn, n, ...) (COSY_CAPTURED_(fn, n, __VA_ARGS__), cosy_create_captured_(options))
-cosy_must_use cosy_task *cosy_create_plain_(const struct cosy_site_ *site, cosy_fn_ fn, const struct cosy_task_options *options);
+cosy_must_use cosy_task *cosy_create_plain_(const struct cosy_site_ *site, cosy_fn_ fn,
+                                            const struct cosy_task_options *options);
 cosy_must_use cosy_task *cosy_create_captured_(const struct cosy_task_options *options);
 
 /*     cosy_task *cosy_task_from(cosy_coro *coro);
  *     cosy_task *cosy_task_from_with((.option = value, ...), cosy_coro *coro);
  *
- * Starts a coroutine as a task, and takes it, also when that fails. The rest as cosy_create_task; the reason of a NULL may
- * be -COSY_EAWAITED too. */
+ * Starts a coroutine as a task, and takes it, also when that fails. The rest as cosy_create_task; the reason of a NULL
+ * may be -COSY_EAWAITED too. */
 #define cosy_task_from(coro) cosy_task_from_((coro), (const struct cosy_task_options *)0)
 #define cosy_task_from_with(options, coro)                                                                     \
     cosy_task_from_((coro), COSY_TASK_OPTIONS_(options))
@@ -87,7 +90,8 @@ cosy_must_use cosy_task *cosy_task_from_(cosy_coro *coro, const struct cosy_task
 /*     int cosy_spawn(fn, args...);
  *     int cosy_spawn_with((.option = value, ...), fn, args...);
  *
- * Starts fn(args...) as a task that nobody asks about again: 0, or why it could not be started. An error of the task goes to the exception handler as it ends. */
+ * Starts fn(args...) as a task that nobody asks about again: 0, or why it could not be started. An error of the task
+ * goes to the exception handler as it ends. */
 #define cosy_spawn(...) cosy_spawn_(cosy_call(__VA_ARGS__), (const struct cosy_task_options *)0)
 #define cosy_spawn_with(options, ...)                                                                          \
     cosy_spawn_(cosy_call(__VA_ARGS__), COSY_TASK_OPTIONS_(options))
@@ -95,10 +99,11 @@ int cosy_spawn_(cosy_coro *coro, const struct cosy_task_options *options);
 
 /* ---- waiting ---- */
 
-/* Something that the program knows how to wait for: an object with an await hook. start is called once by the awaiting task and either
- * keeps `waker` and returns 1 (the task then sleeps until somebody calls cosy_wake), or returns 0 or a negative error at once. cancel (may
- * be NULL) is called when the sleeping task is cancelled: it returns true when it will call cosy_wake soon, false to let the runtime wake
- * the task with -ECANCELED. Both run in the loop's thread and must not suspend. */
+/* Something that the program knows how to wait for: an object with an await hook. start is called once by the awaiting
+ * task and either keeps `waker` and returns 1 (the task then sleeps until somebody calls cosy_wake), or returns 0 or a
+ * negative error at once. cancel (may be NULL) is called when the sleeping task is cancelled: it returns true when it
+ * will call cosy_wake soon, false to let the runtime wake the task with -ECANCELED. Both run in the loop's thread and
+ * must not suspend. */
 typedef struct cosy_awaitable cosy_awaitable;
 typedef struct cosy_waker {
     struct cosy_task *task_;
@@ -109,15 +114,17 @@ struct cosy_awaitable {
     bool (*cancel)(cosy_awaitable *self);
     const char *name; /* what a monitor shows: "waits for <name>" */
 };
-/* Lets the task that awaits go on with `result`. False when it waits no longer. From the loop's thread, callbacks too. */
+/* Lets the task that awaits go on with `result`. False when it waits no longer. From the loop's thread, callbacks
+ * too. */
 bool cosy_wake(cosy_waker waker, int result);
 
 /*     int cosy_await(x);
  *
- * Waits for a task, future, coroutine or cosy_awaitable and returns its result: >= 0, or its negative error, whose message and traceback
- * come along. A coroutine is taken and runs here, without a task of its own. Handles stay valid. A cancel of the waiting task is passed on
- * to what it waits for. A result beyond int's range is -EOVERFLOW: read it with cosy_future_result. Errors of the call itself: -COSY_ENOTASK outside a
- * task, -COSY_ESELF, -COSY_EOTHERLOOP, -COSY_EAWAITED; NULL: the reason why the handle is NULL. */
+ * Waits for a task, future, coroutine or cosy_awaitable and returns its result: >= 0, or its negative error, whose
+ * message and traceback come along. A coroutine is taken and runs here, without a task of its own. Handles stay valid.
+ * A cancel of the waiting task is passed on to what it waits for. A result beyond int's range is -EOVERFLOW: read it
+ * with cosy_future_result. Errors of the call itself: -COSY_ENOTASK outside a task, -COSY_ESELF, -COSY_EOTHERLOOP,
+ * -COSY_EAWAITED; NULL: the reason why the handle is NULL. */
 #define cosy_await(x)                                                                                          \
     _Generic((x), cosy_task *: cosy_await_task_, cosy_coro *: cosy_await_coro_, cosy_future *: cosy_await_future_,     \
              cosy_awaitable *: cosy_await_hook_)(x)
@@ -138,7 +145,8 @@ struct cosy_awaited_ {
                  cosy_future *: COSY_AWAITED_FUTURE), (x)                                                      \
     }
 
-/* Lets every other task that can run go first: one turn of the loop (asyncio.sleep(0)). 0, -ECANCELED, -COSY_ENOTASK. */
+/* Lets every other task that can run go first: one turn of the loop (asyncio.sleep(0)). 0, -ECANCELED,
+ * -COSY_ENOTASK. */
 cosy_async int cosy_yield(void);
 
 /* ---- one task ---- */
@@ -154,15 +162,18 @@ cosy_task *cosy_task_ref(cosy_task *task);
 void cosy_task_drop(cosy_task *task); /* NULL is fine */
 static inline void cosy_task_dropp_(cosy_task **task) { cosy_task_drop(*task); }
 
-/* Asks the task to stop: its present wait, or the next one, returns -ECANCELED once. One that has not begun never begins. Each call counts
- * (cosy_task_cancelling). False when it is done: then its error, if it ended with one, counts as looked at. */
+/* Asks the task to stop: its present wait, or the next one, returns -ECANCELED once. One that has not begun never
+ * begins. Each call counts (cosy_task_cancelling). False when it is done: then its error, if it ended with one, counts
+ * as looked at. */
 bool cosy_task_cancel(cosy_task *task);
-/* Asks the task to stop as cosy_task_cancel does, and says why. The reason is copied. Whoever awaits the task finds it in
- * cosy_error_message(-ECANCELED), and so on along a chain of tasks that await each other, as far as the code is passed on. */
+/* Asks the task to stop as cosy_task_cancel does, and says why. The reason is copied. Whoever awaits the task finds it
+ * in cosy_error_message(-ECANCELED), and so on along a chain of tasks that await each other, as far as the code is
+ * passed on. */
 bool cosy_task_cancel_with(cosy_task *task, const char *reason);
 /* How many cancel requests are open. */
 int cosy_task_cancelling(const cosy_task *task);
-/* Takes one request back; who cancelled may do so. At zero a cancel that was not yet delivered is dropped. Returns what is left. */
+/* Takes one request back; who cancelled may do so. At zero a cancel that was not yet delivered is dropped. Returns what
+ * is left. */
 int cosy_task_uncancel(cosy_task *task);
 /* The reason of the last cancel, "" without. Lives until the next cancel or the task's end. */
 const char *cosy_task_cancel_reason(const cosy_task *task);
@@ -172,9 +183,11 @@ bool cosy_task_done(const cosy_task *task);
 bool cosy_task_cancelled(const cosy_task *task);
 int cosy_task_result(cosy_task *task, int64_t *ret_result); /* as cosy_future_result */
 int cosy_task_error(cosy_task *task);                       /* as cosy_future_error */
-int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context); /* as future.h's */
+/* Has `callback` called when the task has ended, as cosy_future_add_done_callback has. */
+int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context);
 
-/* The task's name, "Task-7" or the one given; renaming it. The text lives until the name changes. set: copied; 0, -ENOMEM. */
+/* The task's name, "Task-7" or the one given; renaming it. The text lives until the name changes. set: copied; 0,
+ * -ENOMEM. */
 const char *cosy_task_name(const cosy_task *task);
 int cosy_task_set_name(cosy_task *task, const char *name);
 /* The task's number, never used twice in a thread; its loop, borrowed. */
@@ -190,8 +203,8 @@ int cosy_task_info(const cosy_task *task, struct cosy_coro_info *ret_info);
 /* The size of the task's stack in bytes, whether it has begun or not. */
 size_t cosy_task_stack_size(const cosy_task *task);
 
-/* How many bytes of it were ever used up to now; 0: not known (the task has not begun or has ended, it did not begin in debug mode, or a
- * sanitizer or valgrind watches). cosy_print_stack_use tells of those that ended. */
+/* How many bytes of it were ever used up to now; 0: not known (the task has not begun or has ended, it did not begin in
+ * debug mode, or a sanitizer or valgrind watches). cosy_print_stack_use tells of those that ended. */
 size_t cosy_task_stack_used(const cosy_task *task);
 
 /* The id of the task that cancelled it last; 0: none did, or a callback. Any time in the task's life. */
@@ -201,11 +214,12 @@ uint64_t cosy_task_canceller_id(const cosy_task *task);
 cosy_weak cosy_task_weak(const cosy_task *task);
 cosy_task *cosy_weak_task(cosy_weak weak); /* a new reference, or NULL when it is gone */
 
-/* The unfinished tasks of a loop, or of the running one for NULL, in the order of creation. Writes up to `room` borrowed
- * references into `tasks` (NULL with room 0: only counts) and returns how many there are. */
+/* The unfinished tasks of a loop, or of the running one for NULL, in the order of creation. Writes up to `room`
+ * borrowed references into `tasks` (NULL with room 0: only counts) and returns how many there are. */
 size_t cosy_all_tasks(cosy_loop *loop, cosy_task **tasks, size_t room);
 
-/* Runs fn(arg) on the loop's roomy stack and returns: for library calls that are too deep for a small task's. fn must not suspend. */
+/* Runs fn(arg) on the loop's roomy stack and returns: for library calls that are too deep for a small task's. fn must
+ * not suspend. */
 void cosy_on_big_stack(void (*fn)(void *arg), void *arg);
 
 #ifdef __cplusplus

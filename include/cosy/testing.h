@@ -92,8 +92,9 @@ bool cosy_test_expect_(bool holds, const char *text, const char *file, unsigned 
  * 0. */
 uint64_t cosy_test_random(void);
 
-/* As if the signal had come to the running loop now, without the kernel and for no other loop: callbacks of cosy_add_signal_handler and receivers (cosy/signals.h) hear of it in
- * the next turn. False: nobody in the loop wants it, and nothing happens. In tasks and callbacks, on every backend. */
+/* As if the signal had come to the running loop now, without the kernel and for no other loop: callbacks of
+ * cosy_add_signal_handler and receivers (cosy/signals.h) hear of it in the next turn. False: nobody in the loop wants
+ * it, and nothing happens. In tasks and callbacks, on every backend. */
 bool cosy_test_raise(int signum);
 
 /* ---- many runs ---- */
@@ -196,15 +197,17 @@ cosy_async int cosy_wait_all_tasks_blocked(cosy_ns cushion);
 
 /* ---- the network ----
  *
- * On the simulated kernel sockets and pipes are simulated too: addresses, ports and the paths of Unix sockets are the run's own, no packet leaves the
- * process, and a program that waits only for what can never come is told so (-EDEADLK). What is said here holds for the loop that runs in this
- * thread, from then on. */
+ * On the simulated kernel sockets and pipes are simulated too: addresses, ports and the paths of Unix sockets are the
+ * run's own, no packet leaves the process, and a program that waits only for what can never come is told so (-EDEADLK).
+ * What is said here holds for the loop that runs in this thread, from then on. */
 
-/* The network's character. Every default is zero: quick, whole, faultless. Chances are in a million calls, drawn from the run's seed. */
+/* The network's character. Every default is zero: quick, whole, faultless. Chances are in a million calls, drawn from
+ * the run's seed. */
 struct cosy_test_network_options {
     size_t struct_size;         /* filled in by the macro */
     cosy_ns latency;            /* ns, one way, of TCP and UDP; a connect takes two */
-    cosy_ns jitter;             /* up to so many ns more, drawn for each piece; a connection's bytes stay in order, datagrams do not */
+    cosy_ns jitter;             /* up to so many ns more, drawn for each piece; a connection's bytes stay in order,
+                                 * datagrams do not */
     bool torn_reads;            /* a read of a stream or pipe gives a part of what is there */
     bool short_writes;          /* a write takes a part of what there is room for */
     unsigned again_per_million; /* calls that would block although they need not; an edge follows */
@@ -216,8 +219,8 @@ struct cosy_test_network_options {
 
 /*     int cosy_test_network(.option = value...);
  *
- * Gives the simulated network this character, instead of what it had. Does not wait. 0; -COSY_ENOLOOP outside a running loop, -ENOTSUP on other
- * kernels, -EINVAL for a negative time or number. */
+ * Gives the simulated network this character, instead of what it had. Does not wait. 0; -COSY_ENOLOOP outside a running
+ * loop, -ENOTSUP on other kernels, -EINVAL for a negative time or number. */
 #define cosy_test_network(...)                                                                                         \
     cosy_test_network_(                                                                                                \
         &(const struct cosy_test_network_options){.struct_size = sizeof(struct cosy_test_network_options), __VA_ARGS__})
@@ -237,17 +240,19 @@ struct cosy_test_host_options {
     size_t struct_size;                 /* filled in by the macro */
     enum cosy_test_behaviour behaviour; /* of the address */
     cosy_ns delay;                      /* ns to the address and back from it, each, beside the network's latency */
-    uint64_t reset_after;               /* connections to the address break after so many bytes, both ways together; 0: never */
+    uint64_t reset_after;               /* connections to the address break after so many bytes, both ways together; 0:
+                                         * never */
     cosy_ns lookup_delay;               /* ns that the resolver takes for the name */
     int lookup_error;                   /* negative: what looking the name up ends with */
 };
 
 /*     int cosy_test_add_host(const char *name, const char *address, .option = value...);
  *
- * Adds an address (numeric, IPv4 or IPv6) to those that a name is resolved to, behind the others, and says how it behaves; NULL for a name without
- * addresses, or an address without a name. Again with the same ones: the latest word counts. The program's own servers may listen at added addresses.
- * Known from the start are localhost, 127.0.0.0/8 and ::1; connecting to others is -ENETUNREACH. Both strings are copied. Does not wait.
- * 0; -EINVAL for what is no address, -ENOMEM, -COSY_ENOLOOP outside a running loop, -ENOTSUP on other kernels. */
+ * Adds an address (numeric, IPv4 or IPv6) to those that a name is resolved to, behind the others, and says how it
+ * behaves; NULL for a name without addresses, or an address without a name. Again with the same ones: the latest word
+ * counts. The program's own servers may listen at added addresses. Known from the start are localhost, 127.0.0.0/8 and
+ * ::1; connecting to others is -ENETUNREACH. Both strings are copied. Does not wait. 0; -EINVAL for what is no address,
+ * -ENOMEM, -COSY_ENOLOOP outside a running loop, -ENOTSUP on other kernels. */
 #define cosy_test_add_host(name, address, ...)                                                                         \
     cosy_test_add_host_((name), (address),                                                                             \
                         &(const struct cosy_test_host_options){.struct_size = sizeof(struct cosy_test_host_options),   \

@@ -10,7 +10,8 @@
  *
  *     cosy_defer(close_session, &s);                                          AsyncExitStack.push_async_callback
  *
- * A context manager is any type with two ordinary functions, NAME_enter and NAME_exit: nothing is declared or registered. Several:
+ * A context manager is any type with two ordinary functions, NAME_enter and NAME_exit: nothing is declared or
+ * registered. Several:
  *
  *     COSY_WITH (err, session, &s)
  *         COSY_WITH (err, transaction, &t) { ... }                            async with s, t:
@@ -35,12 +36,13 @@ extern "C" {
 
 /*     COSY_WITH (err, name, manager) { ... }
  *
- * Calls `int name_enter(manager)`; when that fails, its error is in `err` (an int variable) and the block is left out. After the block
- * `int name_exit(manager, result)` is called on every way out: at its end, by break and cosy_check, by return, goto and cosy_try, and when
- * the task is cancelled inside. Both may suspend. `result` is what err is at the end, or the code that cosy_try leaves with, else 0. exit
- * returns 0 to leave it at that, true (1) to suppress an error (err becomes 0), or an error of its own, which takes the place of the
- * block's. A block that is left by return or cosy_try keeps its return value: for what may be suppressed use cosy_check. A cancel that
- * comes during the exit is not lost. `manager` is a pointer, evaluated once. */
+ * Calls `int name_enter(manager)`; when that fails, its error is in `err` (an int variable) and the block is left out.
+ * After the block `int name_exit(manager, result)` is called on every way out: at its end, by break and cosy_check, by
+ * return, goto and cosy_try, and when the task is cancelled inside. Both may suspend. `result` is what err is at the
+ * end, or the code that cosy_try leaves with, else 0. exit returns 0 to leave it at that, true (1) to suppress an error
+ * (err becomes 0), or an error of its own, which takes the place of the block's. A block that is left by return or
+ * cosy_try keeps its return value: for what may be suppressed use cosy_check. A cancel that comes during the exit is
+ * not lost. `manager` is a pointer, evaluated once. */
 #define COSY_WITH(err, name, manager) COSY_WITH_(err, name, manager, COSY_CAT_(cosy_with_, __COUNTER__))
 #define COSY_WITH_(result, name, object, W)                                                                    \
     for (struct cosy_with_ W __attribute__((cleanup(cosy_with_leave_))) =                                      \
@@ -72,11 +74,13 @@ cosy_async void cosy_with_leave_(struct cosy_with_ *with);
 
 /*     cosy_defer(fn, args...);
  *
- * Calls fn(args...) when the enclosing block is left in any way; several in reverse order. The arguments are evaluated and kept now, up to ten,
- * checked as in any call. fn may suspend. Its error goes to the log; a cancel that it meets is kept for the next wait. Where there is no
- * memory to keep the call it cannot be made: that is logged, at once. A declaration: not directly behind a label. */
+ * Calls fn(args...) when the enclosing block is left in any way; several in reverse order. The arguments are evaluated
+ * and kept now, up to ten, checked as in any call. fn may suspend. Its error goes to the log; a cancel that it meets is
+ * kept for the next wait. Where there is no memory to keep the call it cannot be made: that is logged, at once. A
+ * declaration: not directly behind a label. */
 #define cosy_defer(...)                                                                                        \
-    struct cosy_deferred_ COSY_CAT_(cosy_deferred_, __COUNTER__) __attribute__((cleanup(cosy_deferred_run_), unused)) = \
+    struct cosy_deferred_ COSY_CAT_(cosy_deferred_, __COUNTER__)                                               \
+        __attribute__((cleanup(cosy_deferred_run_), unused)) =                                                 \
         cosy_deferred_new_(cosy_call(__VA_ARGS__), COSY_PLACE_, #__VA_ARGS__)
 struct cosy_deferred_ {
     cosy_coro *coro_;

@@ -67,7 +67,8 @@ int cosy_address_unix(struct cosy_address *ret_address, const char *path)
     bool is_abstract = *path == '@';
     size_t length = strlen(path), limit = sizeof ret_address->local.sun_path - (is_abstract ? 0 : 1);
     if (length > limit)
-        return cosy_fail(ENAMETOOLONG, "%s: %zu bytes are too many for a Unix socket's path, which has room for %zu", path, length, limit);
+        return cosy_fail(ENAMETOOLONG, "%s: %zu bytes are too many for a Unix socket's path, which has room for %zu",
+                         path, length, limit);
     *ret_address = (struct cosy_address){.local.sun_family = AF_UNIX};
     memcpy(ret_address->local.sun_path, path, length);
     if (is_abstract)
@@ -79,7 +80,9 @@ int cosy_address_unix(struct cosy_address *ret_address, const char *path)
 /* An abstract name may hold any bytes: those that do not print are shown as '?'. */
 static void unix_text(const struct cosy_address *address, char *text)
 {
-    size_t length = address->size > offsetof(struct sockaddr_un, sun_path) ? address->size - offsetof(struct sockaddr_un, sun_path) : 0;
+    size_t length = address->size > offsetof(struct sockaddr_un, sun_path)
+                        ? address->size - offsetof(struct sockaddr_un, sun_path)
+                        : 0;
     const char *path = address->local.sun_path;
     if (length == 0) {
         strcpy(text, "unix:");
@@ -88,7 +91,10 @@ static void unix_text(const struct cosy_address *address, char *text)
     if (path[0])
         length = strnlen(path, length);
     for (size_t i = 0; i < length; i++)
-        text[i] = i == 0 && !path[0] ? '@' : path[i] >= ' ' && path[i] < 127 ? path[i] : path[i] & 0x80 && path[0] ? path[i] : '?';
+        text[i] = i == 0 && !path[0]                ? '@'
+                  : path[i] >= ' ' && path[i] < 127 ? path[i]
+                  : path[i] & 0x80 && path[0]       ? path[i]
+                                                    : '?';
     text[length] = 0;
 }
 

@@ -1,14 +1,18 @@
 /* datagram.h - the inside of endpoints for datagrams, shared by datagram*.c.
  *
- * Each side (receiving, sending) has a line of tasks and at most one holder of the turn: a task that was woken in order to try. A task tries at once
- * only where nobody waits and nobody holds the turn, so those that wait are served in their order.
+ * Each side (receiving, sending) has a line of tasks and at most one holder of the turn: a task that was woken in order
+ * to try. A task tries at once only where nobody waits and nobody holds the turn, so those that wait are served in
+ * their order.
  *
  * Invariants
  *  - Tasks are in line only while somebody holds the turn (`taken`) or the side waits at the port for an edge.
- *  - Who holds the turn gives it back by cosy_datagram_done, or goes back to the head of the line; also when it is cancelled.
+ *  - Who holds the turn gives it back by cosy_datagram_done, or goes back to the head of the line; also when it is
+ * cancelled.
  *  - The side does not wait at the port while nobody is in line: the loop could not tell a deadlock otherwise.
- *  - `users` counts the tasks that are suspended in a call on the endpoint; memory is freed by whoever is last after cosy_datagram_close.
- *  - header, part and control are used from one system call's preparation to the look at its result, and never across a wait.
+ *  - `users` counts the tasks that are suspended in a call on the endpoint; memory is freed by whoever is last after
+ * cosy_datagram_close.
+ *  - header, part and control are used from one system call's preparation to the look at its result, and never across a
+ * wait.
  */
 #ifndef COSY_IO_DATAGRAM_H
 #define COSY_IO_DATAGRAM_H
@@ -27,7 +31,8 @@ struct cosy_datagram_side {
 enum { COSY_DATAGRAM_BATCH = 64, COSY_DATAGRAM_CONTROL = 192 };
 enum { COSY_DATAGRAM_REPORTS = 16, COSY_DATAGRAM_TURN = 128 /* datagrams that one turn of the loop may move here */ };
 
-/* Reports that were taken out of the kernel: it shows a descriptor with any as ready, however often nothing can be read. */
+/* Reports that were taken out of the kernel: it shows a descriptor with any as ready, however often nothing can be
+ * read. */
 struct cosy_datagram_reports {
     uint32_t first, count;
     struct cosy_datagram_error of[COSY_DATAGRAM_REPORTS + 1]; /* one is being asked for */
@@ -46,7 +51,8 @@ struct cosy_datagram {
     signed char segments; /* the kernel cuts: 1, does not: -1, not asked yet: 0 */
     uint64_t turn;       /* the latest turn of the loop in which datagrams moved */
     uint32_t spent;      /* how many in that turn */
-    int held_error;      /* the next call's: came behind datagrams of the same call, or with a report that was taken; 0: none */
+    int held_error;      /* the next call's: came behind datagrams of the same call, or with a report that was taken; 0:
+                          * none */
     struct cosy_datagram_reports *reports; /* NULL: not wanted */
     struct cosy_datagram_stats stats;
     char *path; /* Unix: the file that is its own, and which one it is */
@@ -74,7 +80,8 @@ static inline bool cosy_datagram_busy(const cosy_datagram *endpoint, enum cosy_p
 {
     return endpoint->sides[side].taken || !cosy_line_empty(&endpoint->sides[side].line);
 }
-/* Waits for the turn, `again`: has it, and tried in vain. 0: has the turn, and must try. Negative: has it not, and the endpoint may be gone. */
+/* Waits for the turn, `again`: has it, and tried in vain. 0: has the turn, and must try. Negative: has it not, and the
+ * endpoint may be gone. */
 int cosy_datagram_await(struct cosy_task *me, cosy_datagram *endpoint, enum cosy_port_side side, bool again);
 /* The turn is over, if the task had it. */
 void cosy_datagram_done(cosy_datagram *endpoint, enum cosy_port_side side, bool had_turn);

@@ -130,7 +130,8 @@ static size_t room_of(const struct cosy_datagram_message *message)
     return room;
 }
 
-static void note_message(cosy_datagram *endpoint, struct msghdr *header, size_t length, struct cosy_datagram_message *message)
+static void note_message(cosy_datagram *endpoint, struct msghdr *header, size_t length,
+                         struct cosy_datagram_message *message)
 {
     message->truncated = header->msg_flags & MSG_TRUNC;
     message->full_size = length;
@@ -173,9 +174,10 @@ static void prepare_batch(const cosy_datagram *endpoint, struct cosy_datagram_ba
     }
 }
 
-/* How many came. Fewer than there was room for: the next would block. An error behind the first is kept by the kernel, and its edge has not been looked at yet. */
-static int receive_batch(cosy_datagram *endpoint, struct cosy_datagram_batch *batch, struct cosy_datagram_message *messages,
-                         unsigned count)
+/* How many came. Fewer than there was room for: the next would block. An error behind the first is kept by the kernel,
+ * and its edge has not been looked at yet. */
+static int receive_batch(cosy_datagram *endpoint, struct cosy_datagram_batch *batch,
+                         struct cosy_datagram_message *messages, unsigned count)
 {
     prepare_batch(endpoint, batch, messages, count);
     int got = COSY_PORT_CALL(&endpoint->port, COSY_PORT_READ, recvmmsg, batch->headers, count, MSG_TRUNC);
@@ -194,7 +196,8 @@ static int receive_batch(cosy_datagram *endpoint, struct cosy_datagram_batch *ba
 }
 
 /* How many came, -EAGAIN, or the error. Not inlined, as try_simple. */
-static __attribute__((noinline)) int try_messages(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count)
+static __attribute__((noinline)) int try_messages(cosy_datagram *endpoint, struct cosy_datagram_message *messages,
+                                                  unsigned count)
 {
     if (count == 1)
         return try_message(endpoint, messages);
@@ -211,7 +214,8 @@ static __attribute__((noinline)) int try_messages(cosy_datagram *endpoint, struc
     return result;
 }
 
-static int receive_some(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count, const char *call)
+static int receive_some(cosy_datagram *endpoint, struct cosy_datagram_message *messages, unsigned count,
+                        const char *call)
 {
     int error;
     struct cosy_task *me = cosy_datagram_begin(endpoint, call, &error);

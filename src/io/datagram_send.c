@@ -181,9 +181,10 @@ int cosy_datagram_sendmsg(cosy_datagram *endpoint, const struct cosy_datagram_me
     return send_waiting(me, endpoint, &sending);
 }
 
-/* How many messages from the first on may go in one system call. Such a call tells only of its first message's error: where one message's error is another's to tell,
- * each goes alone. */
-static unsigned that_go_together(const cosy_datagram *endpoint, const struct cosy_datagram_message *messages, unsigned count)
+/* How many messages from the first on may go in one system call. Such a call tells only of its first message's error:
+ * where one message's error is another's to tell, each goes alone. */
+static unsigned that_go_together(const cosy_datagram *endpoint, const struct cosy_datagram_message *messages,
+                                 unsigned count)
 {
     unsigned together = 0;
     if (endpoint->one_by_one || endpoint->reports || endpoint->family == AF_UNIX || endpoint->held_error ||
@@ -196,8 +197,8 @@ static unsigned that_go_together(const cosy_datagram *endpoint, const struct cos
 }
 
 /* Sends what goes at once; what is left goes alone, and tells why. How many. */
-static __attribute__((noinline)) unsigned send_batch(cosy_datagram *endpoint, const struct cosy_datagram_message *messages,
-                                                     unsigned count)
+static __attribute__((noinline)) unsigned send_batch(cosy_datagram *endpoint,
+                                                     const struct cosy_datagram_message *messages, unsigned count)
 {
     char *buffer = cosy_buffer_take(endpoint->loop);
     if (!buffer)

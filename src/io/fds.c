@@ -81,14 +81,16 @@ static int send_all(cosy_stream *stream, struct cosy_task *me, const struct outg
     cosy_stream_end_raw(stream);
     if (result > 0)
         return left > 0 ? cosy_drain(stream) : 0;
-    return result == -ECANCELED || result == -ENOMEM ? result : cosy_stream_fail(stream, "sending descriptors to", result);
+    return result == -ECANCELED || result == -ENOMEM ? result
+                                                     : cosy_stream_fail(stream, "sending descriptors to", result);
 }
 
 /* TCP would send the bytes and say nothing. */
 static bool is_local(const cosy_stream *stream)
 {
     struct cosy_address own;
-    return stream->kind == &cosy_socket_stream && (cosy_stream_sockname(stream, &own) < 0 || own.any.sa_family == AF_UNIX);
+    return stream->kind == &cosy_socket_stream &&
+           (cosy_stream_sockname(stream, &own) < 0 || own.any.sa_family == AF_UNIX);
 }
 
 int cosy_send_fds(cosy_stream *stream, const void *data, size_t size, const int *fds, size_t count)

@@ -154,7 +154,8 @@ static int check_adopted(struct cosy_server *server, int fd)
     int result = net_of(server)->getsockopt(server->loop->sys, fd, SOL_SOCKET, SO_TYPE, &type, &size);
     if (result < 0)
         return cosy_fail(-result, "cannot listen on descriptor %d: %s", fd, cosy_strerror(result));
-    return type == SOCK_STREAM ? 0 : cosy_fail(EINVAL, "cannot listen on descriptor %d: a stream socket was expected", fd);
+    return type == SOCK_STREAM ? 0
+                               : cosy_fail(EINVAL, "cannot listen on descriptor %d: a stream socket was expected", fd);
 }
 
 int cosy_listener_adopt(struct cosy_server *server, int fd)
@@ -202,7 +203,8 @@ static bool is_busy(const struct cosy_listener *listener)
 void cosy_listener_kick(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;
-    if (server->state != COSY_SERVER_SERVING || cosy_server_is_full(server) || is_busy(listener) || !listener->port.loop)
+    if (server->state != COSY_SERVER_SERVING || cosy_server_is_full(server) || is_busy(listener) ||
+        !listener->port.loop)
         return;
     int result = cosy_port_may(&listener->port, COSY_PORT_READ)
                      ? 1
@@ -217,8 +219,8 @@ static void may_accept(struct cosy_port_waiter *waiter, int result)
         cosy_listener_kick(container_of(waiter, struct cosy_listener, waiter));
 }
 
-/* Something has run out, which will be there again when connections end: told once, until one is accepted again. When there is not even memory for a timer, the
- * next client makes it try again. */
+/* Something has run out, which will be there again when connections end: told once, until one is accepted again. When
+ * there is not even memory for a timer, the next client makes it try again. */
 static enum accepted pause(struct cosy_listener *listener, int error)
 {
     struct cosy_server *server = listener->server;
@@ -260,7 +262,8 @@ static enum accepted accept_one(struct cosy_listener *listener)
     return result < 0 ? pause(listener, result) : ACCEPTED;
 }
 
-/* backlog + 1 in a turn, as asyncio, and then it is the others' turn. A handler's first step runs in here, and may close the server. */
+/* backlog + 1 in a turn, as asyncio, and then it is the others' turn. A handler's first step runs in here, and may
+ * close the server. */
 static void accept_batch(void *arg)
 {
     struct cosy_listener *listener = arg;
@@ -279,8 +282,8 @@ static void accept_batch(void *arg)
 
 /* ---- the end ---- */
 
-/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel table is gone too; a simulated one took its
- * paths along, and no real file has their numbers. */
+/* Who binds to the path after us has a file of its own there: that one stays. After the loop has closed, the kernel
+ * table is gone too; a simulated one took its paths along, and no real file has their numbers. */
 static void remove_file(struct cosy_listener *listener)
 {
     struct cosy_server *server = listener->server;

@@ -125,8 +125,8 @@ static bool has_pools(struct cosy_loop *loop)
 
 cosy_async static int close_pools(void)
 {
-    /* What is stuck was told. When a run ends no task is left, so whoever asked for a name has gone: a resolver that waits for its servers holds
-     * up nothing but the end. */
+    /* What is stuck was told. When a run ends no task is left, so whoever asked for a name has gone: a resolver that
+     * waits for its servers holds up nothing but the end. */
     (void)shut(cosy_task_here()->future.loop, COSY_S(CLOSE_SECONDS), CLOSE_DNS);
     return 0;
 }

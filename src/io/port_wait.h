@@ -21,11 +21,13 @@ struct cosy_port_wait {
     struct cosy_port *port;
 };
 
-/* Suspends until the direction may be tried (at once when it may). 0; -ECANCELED: the task was cancelled, and no call was made on its behalf; -COSY_ECLOSED
- * or what the port was closed with; errors of cosy_port_register. Whoever has got 0 must try, and wait again when that would block. */
+/* Suspends until the direction may be tried (at once when it may). 0; -ECANCELED: the task was cancelled, and no call
+ * was made on its behalf; -COSY_ECLOSED or what the port was closed with; errors of cosy_port_register. Whoever has got
+ * 0 must try, and wait again when that would block. */
 int cosy_port_await(struct cosy_task *me, struct cosy_port *port, enum cosy_port_side side);
 
-/* The calls of net.h on a port's descriptor, tried again when a signal interrupts them; -EAGAIN is noted in the port. */
+/* The calls of net.h on a port's descriptor, tried again when a signal interrupts them; -EAGAIN is noted in the
+ * port. */
 #define COSY_PORT_CALL(port, side, call, ...)                                                                  \
     ({                                                                                                         \
         struct cosy_port *port_ = (port);                                                                      \

@@ -249,7 +249,8 @@ int cosy_create_subprocess_exec_(cosy_process **ret_process, const char *const *
     cosy_process *process = process_new(loop, options->executable ? options->executable : argv[0], options);
     if (!process)
         return -ENOMEM;
-    result = cosy_loop_is_simulated(loop) ? cosy_simulated_program_start(process, argv, options) : create_real(process, argv, options);
+    result = cosy_loop_is_simulated(loop) ? cosy_simulated_program_start(process, argv, options)
+                                          : create_real(process, argv, options);
     if (result < 0) {
         drop_unborn(process);
         return result;

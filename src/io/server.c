@@ -51,7 +51,8 @@ static int check_options(const struct cosy_server_options *options)
         return cosy_fail(EINVAL, "server: family %d is neither AF_INET nor AF_INET6", options->family);
     struct cosy_upgrade *tls = (struct cosy_upgrade *)options->tls;
     if (tls)
-        return tls->kind->check(tls, &(struct cosy_upgrade_terms){.server_side = true, .handshake_timeout = options->handshake_timeout});
+        return tls->kind->check(
+            tls, &(struct cosy_upgrade_terms){.server_side = true, .handshake_timeout = options->handshake_timeout});
     return 0;
 }
 

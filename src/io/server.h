@@ -1,11 +1,13 @@
 /* server.h - the inside of servers: what server*.c and listener.c share.
  *
- * Nothing here is a task but the handlers: a listener is a port whose waiter queues a callback, so a server needs no stack and nobody can cancel its accepting.
+ * Nothing here is a task but the handlers: a listener is a port whose waiter queues a callback, so a server needs no
+ * stack and nobody can cancel its accepting.
  *
  * Invariants
- *  - A listener that serves is exactly one of: waiting at its port; its handle queued, or timed (after a lack of something); or the server is full.
- *  - `connections` holds those whose handler has not returned, or whose stream is still being closed; `active` counts them. Each has begun: its first step runs inside
- *    the accepting callback, so that no cancel can come before it.
+ *  - A listener that serves is exactly one of: waiting at its port; its handle queued, or timed (after a lack of
+ * something); or the server is full.
+ *  - `connections` holds those whose handler has not returned, or whose stream is still being closed; `active` counts
+ *    them. Each has begun: its first step runs inside the accepting callback, so that no cancel can come before it.
  *  - `refs` counts the owner, each connection, each task that waits here, and the accepting callback while it runs.
  *  - connection->stream is NULL once the stream was closed or detached, by whomever.
  */
@@ -54,7 +56,8 @@ struct cosy_server {
 
 /* ---- listener.c ---- */
 
-/* Adds a socket that is bound to the address, or an adopted one. 0, or the error with its message; the descriptor is then the caller's. */
+/* Adds a socket that is bound to the address, or an adopted one. 0, or the error with its message; the descriptor is
+ * then the caller's. */
 int cosy_listener_bind(struct cosy_server *server, const struct cosy_address *address);
 int cosy_listener_adopt(struct cosy_server *server, int fd);
 int cosy_listener_listen(struct cosy_listener *listener);
@@ -94,7 +97,8 @@ void cosy_connection_lost_stream(struct cosy_connection *connection);
 /* Is the task one of the server's handlers? */
 bool cosy_server_serves(const struct cosy_server *server, const struct cosy_task *task);
 /* Starts the handler of an accepted connection. Takes the descriptor in any case. 0 or the error, which was told. */
-int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listener *listener, int fd, struct cosy_address *peer);
+int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listener *listener, int fd,
+                                 struct cosy_address *peer);
 /* The server goes with its loop: what it has of connections whose tasks ended without returning. */
 void cosy_server_drop_connections(struct cosy_server *server);
 

@@ -42,7 +42,8 @@ static void leave(struct cosy_connection *connection)
 /* The handler failed because its client went away: that is what clients do. */
 static bool is_clients_fault(const cosy_stream *stream, int64_t error)
 {
-    return stream && (stream->error == error || stream->read_error == error || (stream->closing && error == -ECONNABORTED));
+    return stream &&
+           (stream->error == error || stream->read_error == error || (stream->closing && error == -ECONNABORTED));
 }
 
 struct failure {
@@ -55,8 +56,8 @@ static void tell_failure(void *arg)
 {
     const struct failure *failure = arg;
     char message[400];
-    snprintf(message, sizeof message, "cosy: the handler of a client failed: task '%s', server '%s'", cosy_task_name(failure->task),
-             cosy_server_name(failure->connection->server));
+    snprintf(message, sizeof message, "cosy: the handler of a client failed: task '%s', server '%s'",
+             cosy_task_name(failure->task), cosy_server_name(failure->connection->server));
     cosy_server_report(failure->connection->server, message, failure->error, failure->task);
 }
 
@@ -179,13 +180,15 @@ static cosy_cold int lose(struct cosy_server *server, const char *client, int er
 {
     char message[400];
     server->lost++;
-    snprintf(message, sizeof message, "cosy: server '%s' accepted %s and cannot serve it", cosy_server_name(server), client);
+    snprintf(message, sizeof message, "cosy: server '%s' accepted %s and cannot serve it", cosy_server_name(server),
+             client);
     cosy_server_report(server, message, error, NULL);
     server->told = true;
     return error;
 }
 
-int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listener *listener, int fd, struct cosy_address *peer)
+int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listener *listener, int fd,
+                                 struct cosy_address *peer)
 {
     char client[COSY_ADDRESS_TEXT];
     name_client(listener, peer, client);
@@ -206,10 +209,11 @@ int cosy_server_begin_connection(struct cosy_server *server, struct cosy_listene
 
 /* ---- all of them ---- */
 
-#define FOR_EACH_CONNECTION(connection, server)                                                                \
-    for (struct cosy_link *link = (server)->connections.next, *next = link->next; link != &(server)->connections;       \
-         link = next, next = link->next)                                                                       \
-        for (struct cosy_connection *connection = container_of(link, struct cosy_connection, link); connection; connection = NULL)
+#define FOR_EACH_CONNECTION(connection, server)                                                                        \
+    for (struct cosy_link *link = (server)->connections.next, *next = link->next; link != &(server)->connections;      \
+         link = next, next = link->next)                                                                               \
+        for (struct cosy_connection *connection = container_of(link, struct cosy_connection, link); connection;        \
+             connection = NULL)
 
 void cosy_server_close_clients(cosy_server *server)
 {

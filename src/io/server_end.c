@@ -1,4 +1,5 @@
-/* server_end.c - how servers end: closed, waited for, drained, freed. Whoever waits here waits for one thing: that it is closed and has no client. */
+/* server_end.c - how servers end: closed, waited for, drained, freed. Whoever waits here waits for one thing: that it
+ * is closed and has no client. */
 #include "server.h"
 
 #include "../task/task.h"
@@ -81,7 +82,8 @@ static void time_is_up(struct cosy_timed_wait *timed)
     cosy_task_wake(end->task, -ETIMEDOUT);
 }
 
-/* 0, -ETIMEDOUT, -ECANCELED. patient: it was cancelled already, and waits all the same. Without memory for the timer nothing is waited for. */
+/* 0, -ETIMEDOUT, -ECANCELED. patient: it was cancelled already, and waits all the same. Without memory for the timer
+ * nothing is waited for. */
 static int wait_for_end(struct cosy_server *server, struct cosy_task *me, cosy_ns limit, bool patient)
 {
     struct cosy_loop *loop = server->loop;
@@ -103,8 +105,8 @@ static int wait_for_end(struct cosy_server *server, struct cosy_task *me, cosy_n
     return result;
 }
 
-/* Cancels what is left and waits for it, in spite of cancels: each of them resets the connections. True when one came. patient: this is what a cancel has
- * led to. */
+/* Cancels what is left and waits for it, in spite of cancels: each of them resets the connections. True when one came.
+ * patient: this is what a cancel has led to. */
 static bool cancel_and_wait(struct cosy_server *server, struct cosy_task *me, cosy_ns grace, bool patient)
 {
     bool cancelled = false;
@@ -127,7 +129,8 @@ static struct cosy_task *waiter_of(cosy_server *server, const char *call, int *r
     if (*ret_error == 0 && server->loop != me->future.loop)
         *ret_error = -COSY_EOTHERLOOP;
     if (*ret_error == 0 && cosy_server_serves(server, me))
-        *ret_error = cosy_fail(COSY_ESELF, "%s: a handler of server '%s' cannot wait for its own end", call, cosy_server_name(server));
+        *ret_error = cosy_fail(COSY_ESELF, "%s: a handler of server '%s' cannot wait for its own end", call,
+                               cosy_server_name(server));
     return *ret_error ? NULL : me;
 }
 
@@ -162,7 +165,8 @@ int cosy_server_drain(cosy_server *server, cosy_ns limit, cosy_ns grace)
     if (result < 0 && cancel_and_wait(server, me, grace, result == -ECANCELED))
         result = -ECANCELED;
     if (result == -ETIMEDOUT)
-        cosy_fail(ETIMEDOUT, "server '%s' was drained, and %zu of its clients had to be cancelled", cosy_server_name(server), left);
+        cosy_fail(ETIMEDOUT, "server '%s' was drained, and %zu of its clients had to be cancelled",
+                  cosy_server_name(server), left);
     cosy_server_unref(server);
     return result;
 }
@@ -238,7 +242,8 @@ int cosy_server_address(const cosy_server *server, size_t index, struct cosy_add
 unsigned cosy_server_port(const cosy_server *server)
 {
     unsigned port = 0;
-    for (const struct cosy_listener *listener = server ? server->listeners : NULL; listener && !port; listener = listener->next)
+    for (const struct cosy_listener *listener = server ? server->listeners : NULL; listener && !port;
+         listener = listener->next)
         port = cosy_address_port(&listener->address);
     return port;
 }

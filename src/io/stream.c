@@ -122,8 +122,10 @@ int cosy_stream_check_options(const struct cosy_stream_options *options)
 {
     size_t high = options->high_water ? options->high_water : 65536;
     bool sound = options->limit <= INT32_MAX && options->high_water <= INT32_MAX && options->low_water <= high;
-    return sound ? 0 : cosy_fail(EINVAL, "stream: limit %zu, high_water %zu, low_water %zu: each at most %d, low not above high", options->limit,
-                                 options->high_water, options->low_water, INT32_MAX);
+    return sound ? 0
+                 : cosy_fail(EINVAL,
+                             "stream: limit %zu, high_water %zu, low_water %zu: each at most %d, low not above high",
+                             options->limit, options->high_water, options->low_water, INT32_MAX);
 }
 
 static void set_options(cosy_stream *stream, const struct cosy_stream_options *options)
@@ -143,7 +145,8 @@ static void set_peer(cosy_stream *stream, const struct cosy_address *peer)
         stream->peer_size = (uint8_t)peer->size;
         memcpy(stream->peer, &peer->any, peer->size);
     } else
-        stream->peer_path = cosy_heap_strdup(cosy_address_text(peer, text)); /* without memory, messages do not have it */
+        stream->peer_path = cosy_heap_strdup(cosy_address_text(peer, text)); /* without memory, messages do not have
+                                                                              * it */
 }
 
 cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_kind *kind, int fd,
@@ -381,7 +384,9 @@ int cosy_stream_sockname(const cosy_stream *stream, struct cosy_address *ret_add
     *ret_address = (struct cosy_address){.size = sizeof ret_address->storage};
     if (stream->port.fd < 0 || !has_loop(stream))
         return address_of(-ENOTSUP, ret_address);
-    return address_of(net_of(stream)->getsockname(stream->loop->sys, stream->port.fd, &ret_address->any, &ret_address->size), ret_address);
+    return address_of(
+        net_of(stream)->getsockname(stream->loop->sys, stream->port.fd, &ret_address->any, &ret_address->size),
+        ret_address);
 }
 
 /* What it was connected to is known also when the connection is gone. */
@@ -395,7 +400,9 @@ int cosy_stream_peername(const cosy_stream *stream, struct cosy_address *ret_add
     }
     if (stream->port.fd < 0 || !has_loop(stream))
         return address_of(-ENOTSUP, ret_address);
-    return address_of(net_of(stream)->getpeername(stream->loop->sys, stream->port.fd, &ret_address->any, &ret_address->size), ret_address);
+    return address_of(
+        net_of(stream)->getpeername(stream->loop->sys, stream->port.fd, &ret_address->any, &ret_address->size),
+        ret_address);
 }
 
 const char *cosy_stream_peer_text(const cosy_stream *stream, char text[COSY_ADDRESS_TEXT])
@@ -413,7 +420,8 @@ int cosy_stream_fail(const cosy_stream *stream, const char *doing, int error)
 {
     char text[COSY_ADDRESS_TEXT];
     const char *reason = stream->kind->reason ? stream->kind->reason(stream, error) : NULL;
-    return cosy_fail(-error, "%s %s: %s", doing, cosy_stream_peer_text(stream, text), reason ? reason : cosy_strerror(error));
+    return cosy_fail(-error, "%s %s: %s", doing, cosy_stream_peer_text(stream, text),
+                     reason ? reason : cosy_strerror(error));
 }
 
 int cosy_stream_setsockopt(cosy_stream *stream, int level, int name, const void *value, socklen_t size)

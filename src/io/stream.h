@@ -1,17 +1,23 @@
-/* stream.h - the inside of streams: what the rooms that make streams, or carry bytes by other means, share with stream*.c.
+/* stream.h - the inside of streams: what the rooms that make streams, or carry bytes by other means, share with
+ * stream*.c.
  *
- * A stream is two buffers and a kind: the kind tries to receive and to send, and lets waiters wait; all else is the same for sockets, pipes and TLS.
+ * A stream is two buffers and a kind: the kind tries to receive and to send, and lets waiters wait; all else is the
+ * same for sockets, pipes and TLS.
  *
  * Invariants
- *  - `in` is NULL or a buffer of in_room bytes; what was read and not used is in[in_begin..in_end). There is always room for one byte behind in_end,
- *    for the NUL behind what is lent. While something is lent, `lent` points to the byte that the NUL covers, and `covered` is that byte.
+ *  - `in` is NULL or a buffer of in_room bytes; what was read and not used is in[in_begin..in_end). There is always
+ *    room for one byte behind in_end, for the NUL behind what is lent. While something is lent, `lent` points to the
+ *    byte that the NUL covers, and `covered` is that byte.
  *  - A stream that waits for input and has none holds no buffer.
- *  - out[out_begin..out_end) is still to be sent. While there is any, and neither an error nor `raw`, either the flusher waits at the kind (`blocked`), or the flush
- *    handle is queued.
- *  - `raw`: a task sends past the buffer, from its caller's memory or a file, and other writers wait until it is done. `out` is empty when it begins; it
- *    has raw_size bytes that the task put there, and behind them what cancelled writers left. Nobody sends from it until end_raw.
- *  - `error` is the negative code with which sending failed for good, or the stream was aborted; nothing is sent then, and `out` is empty.
- *  - `users` counts the tasks that are suspended in a call on this stream; memory is freed by whoever is last after cosy_stream_close.
+ *  - out[out_begin..out_end) is still to be sent. While there is any, and neither an error nor `raw`, either the
+ *    flusher waits at the kind (`blocked`), or the flush handle is queued.
+ *  - `raw`: a task sends past the buffer, from its caller's memory or a file, and other writers wait until it is done.
+ *    `out` is empty when it begins; it has raw_size bytes that the task put there, and behind them what cancelled
+ *    writers left. Nobody sends from it until end_raw.
+ *  - `error` is the negative code with which sending failed for good, or the stream was aborted; nothing is sent then,
+ * and `out` is empty.
+ *  - `users` counts the tasks that are suspended in a call on this stream; memory is freed by whoever is last after
+ * cosy_stream_close.
  */
 #ifndef COSY_IO_STREAM_H
 #define COSY_IO_STREAM_H
@@ -22,8 +28,8 @@
 
 struct cosy_stream_kind {
     const char *name; /* "TCP", "pipe": for messages */
-    /* Try, without waiting: >= 0 bytes (receive: 0 is the end of the input), -EAGAIN, or the error. Never -EINTR. `drained` of a receive: less came than there was
-     * room for. */
+    /* Try, without waiting: >= 0 bytes (receive: 0 is the end of the input), -EAGAIN, or the error. Never -EINTR.
+     * `drained` of a receive: less came than there was room for. */
     int (*receive)(cosy_stream *stream, void *buffer, size_t size);
     int (*send)(cosy_stream *stream, const struct iovec *parts, int count);
     /* After -EAGAIN in that direction: as cosy_port_wait, 0 or a negative code, or 1 for "try again". */
@@ -36,14 +42,16 @@ struct cosy_stream_kind {
 
     /* What only kinds that lie on another have (TLS); NULL, or false, elsewhere. */
     bool (*holds)(const cosy_stream *stream); /* it may have input of its own, whatever the port says */
-    /* Before a close, when all is sent: tells the peer, and waits for its answer where `me` is not NULL. 0, or the error that the close has. *ret_cancelled: it was
-     * cancelled, and has ended all the same. */
+    /* Before a close, when all is sent: tells the peer, and waits for its answer where `me` is not NULL. 0, or the
+     * error that the close has. *ret_cancelled: it was cancelled, and has ended all the same. */
     int (*farewell)(cosy_stream *stream, struct cosy_task *me, bool *ret_cancelled);
-    const char *(*reason)(const cosy_stream *stream, int error); /* why, in words of its own; NULL: it has none for this error */
+    const char *(*reason)(const cosy_stream *stream, int error); /* why, in words of its own; NULL: it has none for this
+                                                                  * error */
     bool keeps_descriptor; /* what is on the descriptor is of no use to anybody else */
 };
 
-/* What makes a stream one of another kind, in place: a TLS context begins with this. So connections and servers need to know nothing of the floor above. */
+/* What makes a stream one of another kind, in place: a TLS context begins with this. So connections and servers need to
+ * know nothing of the floor above. */
 struct cosy_upgrade_terms {
     const char *server_hostname; /* clients: whom they mean to talk to, NULL: not known; borrowed for the call */
     bool server_side;
@@ -53,7 +61,8 @@ struct cosy_upgrade {
     const struct cosy_upgrade_kind *kind;
 };
 struct cosy_upgrade_kind {
-    /* May suspend. 0, or the error with its words: then nothing more can be read or written, and the stream is still to be closed. */
+    /* May suspend. 0, or the error with its words: then nothing more can be read or written, and the stream is still to
+     * be closed. */
     int (*start)(struct cosy_upgrade *upgrade, cosy_stream *stream, const struct cosy_upgrade_terms *terms);
     /* Whether it could serve: 0, or the error with its words. */
     int (*check)(struct cosy_upgrade *upgrade, const struct cosy_upgrade_terms *terms);
@@ -62,7 +71,8 @@ struct cosy_upgrade_kind {
 };
 
 struct cosy_stream {
-    /* What each read and write touches, together: between two messages of one connection those of others push it out of the caches. */
+    /* What each read and write touches, together: between two messages of one connection those of others push it out of
+     * the caches. */
     struct cosy_port port; /* kinds without a descriptor of their own leave it closed: fd -1 */
     const struct cosy_stream_kind *kind;
     struct cosy_loop *loop;
@@ -102,8 +112,9 @@ struct cosy_stream {
     char peer[28];
 };
 
-/* A stream of a non-blocking, connected descriptor; NULL without memory, and the descriptor is still the caller's. `peer` may be NULL: not known. TCP_NODELAY is
- * for the caller to set (accepted sockets have it from their listener). */
+/* A stream of a non-blocking, connected descriptor; NULL without memory, and the descriptor is still the caller's.
+ * `peer` may be NULL: not known. TCP_NODELAY is for the caller to set (accepted sockets have it from their
+ * listener). */
 cosy_stream *cosy_stream_new(struct cosy_loop *loop, const struct cosy_stream_kind *kind, int fd,
                              const struct cosy_address *peer, const struct cosy_stream_options *options);
 /* 0, or -EINVAL with words. */
@@ -121,8 +132,8 @@ int cosy_stream_await(struct cosy_task *me, cosy_stream *stream, enum cosy_port_
 /* The input ends behind what has been received, as if the peer had said so. */
 void cosy_stream_end_input(cosy_stream *stream);
 
-/* For what carries bytes past the buffers (sendfile, splice): waits until what is buffered is sent and nobody else does the same; other writers wait until
- * end_raw. 0 or negative: not begun. */
+/* For what carries bytes past the buffers (sendfile, splice): waits until what is buffered is sent and nobody else does
+ * the same; other writers wait until end_raw. 0 or negative: not begun. */
 cosy_async int cosy_stream_begin_raw(cosy_stream *stream, struct cosy_task *me);
 void cosy_stream_end_raw(cosy_stream *stream);
 /* Inside the two: puts data into the buffer, which end_raw sends. 0, -ENOMEM. */
@@ -169,9 +180,11 @@ static inline void cosy_stream_flush_gathered(cosy_stream *stream)
 }
 void cosy_stream_write_open(cosy_stream *stream); /* initialises its part */
 void cosy_stream_wake_drainers(cosy_stream *stream, int result); /* all of them, with a negative code */
-/* Waits until no more than `level` bytes are buffered and nobody sends past the buffer. patience: COSY_NEVER: until cancelled; else it goes on in spite of cancels, but
- * no longer than that many ns, and then gives -ETIMEDOUT; *ret_cancelled tells of them. */
-int cosy_stream_drain_to(cosy_stream *stream, struct cosy_task *me, size_t level, cosy_ns patience, bool *ret_cancelled);
+/* Waits until no more than `level` bytes are buffered and nobody sends past the buffer. patience: COSY_NEVER: until
+ * cancelled; else it goes on in spite of cancels, but no longer than that many ns, and then gives -ETIMEDOUT;
+ * *ret_cancelled tells of them. */
+int cosy_stream_drain_to(cosy_stream *stream, struct cosy_task *me, size_t level, cosy_ns patience,
+                         bool *ret_cancelled);
 void cosy_stream_free_input(cosy_stream *stream);
 void cosy_stream_take_back(cosy_stream *stream); /* what was lent: the byte under the NUL is there again */
 void cosy_stream_free_output(cosy_stream *stream);

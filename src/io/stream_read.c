@@ -211,18 +211,20 @@ static int64_t lend_nothing(char **ret_data)
 
 /* ---- receiving ---- */
 
-/* For good. When it is the connection that is lost, writers get the same error: asked once more, the kernel would only say that the pipe is broken. */
+/* For good. When it is the connection that is lost, writers get the same error: asked once more, the kernel would only
+ * say that the pipe is broken. */
 static cosy_cold void receive_failed(cosy_stream *stream, int error)
 {
-    static const int lost[] = {-ECONNRESET, -ECONNABORTED, -ETIMEDOUT, -EPIPE, -EHOSTUNREACH, -ENETUNREACH, -ENETDOWN, -ENETRESET};
+    static const int lost[] = {-ECONNRESET,   -ECONNABORTED, -ETIMEDOUT, -EPIPE,
+                               -EHOSTUNREACH, -ENETUNREACH,  -ENETDOWN,  -ENETRESET};
     stream->read_error = error;
     for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
         if (error == lost[i])
             cosy_stream_lose(stream, error);
 }
 
-/* Whether an end of the input is none: the connection was cut, and the kernel has told that to a write. -EPIPE is not among these: it follows an end that
- * the peer has sent. */
+/* Whether an end of the input is none: the connection was cut, and the kernel has told that to a write. -EPIPE is not
+ * among these: it follows an end that the peer has sent. */
 static bool is_cut(int error)
 {
     return error == -ECONNRESET || error == -ETIMEDOUT || error == -EHOSTUNREACH || error == -ENETUNREACH;
@@ -262,7 +264,8 @@ static int64_t foregone(const cosy_stream *stream)
     return stream->eof ? 0 : 1;
 }
 
-/* The task is about to wait: what it wrote goes out first, since the peer may be waiting for it; and buffers are given back. */
+/* The task is about to wait: what it wrote goes out first, since the peer may be waiting for it; and buffers are given
+ * back. */
 static void before_waiting(cosy_stream *stream)
 {
     cosy_stream_flush_gathered(stream);
@@ -361,7 +364,8 @@ int64_t cosy_read(cosy_stream *stream, void *buffer, size_t size)
 /* Everything is there already, and nobody has to be asked. */
 static bool is_at_hand(const cosy_stream *stream, size_t size)
 {
-    return stream && buffered(stream) >= size && !stream->lent && !stream->in_use && cosy_is_of_loop(cosy_task_here(), stream);
+    return stream && buffered(stream) >= size && !stream->lent && !stream->in_use &&
+           cosy_is_of_loop(cosy_task_here(), stream);
 }
 
 /* Apart, so that what is at hand costs no saving of registers. */
@@ -412,8 +416,10 @@ int64_t cosy_read_chunk(cosy_stream *stream, char **ret_chunk)
 
 /* ---- up to a separator ---- */
 
-/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's, the shortest's where several end there. `from` need not be searched again. */
-static size_t find(const cosy_stream *stream, const struct iovec *separators, size_t count, size_t from, size_t *ret_size)
+/* Where the first complete one ends, from in_begin on; 0: none. *ret_size: that separator's, the shortest's where
+ * several end there. `from` need not be searched again. */
+static size_t find(const cosy_stream *stream, const struct iovec *separators, size_t count, size_t from,
+                   size_t *ret_size)
 {
     const char *data = stream->in + stream->in_begin;
     size_t there = buffered(stream), best = 0;
@@ -432,7 +438,8 @@ static size_t find(const cosy_stream *stream, const struct iovec *separators, si
     return best;
 }
 
-/* The length up to the separator's end; 0: the input ended before. -COSY_ELIMIT: nothing is used up; *ret_searched: so far there is none. */
+/* The length up to the separator's end; 0: the input ended before. -COSY_ELIMIT: nothing is used up; *ret_searched: so
+ * far there is none. */
 static int64_t seek(cosy_stream *stream, struct cosy_task *me, const struct iovec *separators, size_t count)
 {
     size_t searched = 0, size = 0, longest = 0;
@@ -454,7 +461,8 @@ static int64_t seek(cosy_stream *stream, struct cosy_task *me, const struct iove
 static int64_t say_limit(const cosy_stream *stream)
 {
     char text[COSY_ADDRESS_TEXT];
-    return cosy_fail(COSY_ELIMIT, "reading from %s: no separator within %u bytes", cosy_stream_peer_text(stream, text), stream->limit);
+    return cosy_fail(COSY_ELIMIT, "reading from %s: no separator within %u bytes", cosy_stream_peer_text(stream, text),
+                     stream->limit);
 }
 
 /* asyncio's rule: a line that is too long is dropped up to its end, if that is known, or else all that is there is. */
@@ -536,7 +544,8 @@ int64_t cosy_peek(cosy_stream *stream, char **ret_data, size_t least)
         return result;
     least = least ? least : 1;
     if (least > stream->limit)
-        return end(stream, cosy_fail(COSY_ELIMIT, "cosy_peek: %zu bytes are beyond the limit of %u", least, stream->limit));
+        return end(stream,
+                   cosy_fail(COSY_ELIMIT, "cosy_peek: %zu bytes are beyond the limit of %u", least, stream->limit));
     while (buffered(stream) < least && (result = fill(stream, me)) > 0)
         ;
     if (result < 0)
@@ -586,7 +595,8 @@ static int64_t read_to_end(cosy_stream *stream, struct cosy_task *me, char **dat
                 return error;
         }
         size_t left = room - 1 - *size;
-        int64_t result = buffered(stream) ? (int64_t)take(stream, *data + *size, left) : receive_into(stream, me, *data + *size, left);
+        int64_t result = buffered(stream) ? (int64_t)take(stream, *data + *size, left)
+                                          : receive_into(stream, me, *data + *size, left);
         if (result <= 0)
             return result;
         *size += (size_t)result;

@@ -1,4 +1,5 @@
-/* stream_write.c - what is written goes to the kernel at once, or waits in the stream's buffer for the flusher; who writes too much waits for it. */
+/* stream_write.c - what is written goes to the kernel at once, or waits in the stream's buffer for the flusher; who
+ * writes too much waits for it. */
 #include "stream.h"
 
 #include <stdarg.h>
@@ -8,7 +9,8 @@
 #include "../base/heap.h"
 #include "../loop/buffers.h"
 
-enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a buffer */
+enum { GATHER_MOST = 49152 }; /* more than this is not gathered until the end of the turn; with COPY_MOST it fills a
+                               * buffer */
 enum { COPY_MOST = 16384 };   /* a longer rest is sent from the caller's memory, while the caller waits */
 enum { ANSWER_MOST = 4096 };  /* a longer answer goes at once, also when the next question has been read already */
 enum { PARTS = 16 };          /* handed to the kernel in one call */
@@ -425,8 +427,9 @@ static int write_rest(cosy_stream *stream, struct cosy_task *me, struct cursor *
     return pending(stream) > stream->high ? cosy_stream_drain_to(stream, me, stream->low, COSY_NEVER, NULL) : 0;
 }
 
-/* Whether a write is to wait for those that follow it in this turn: others have gone before it, or the peer's next message is here already, so that this is one
- * of several answers. They go out together at the end of the turn, or when their reader is about to wait. */
+/* Whether a write is to wait for those that follow it in this turn: others have gone before it, or the peer's next
+ * message is here already, so that this is one of several answers. They go out together at the end of the turn, or when
+ * their reader is about to wait. */
 static bool is_one_of_many(const cosy_stream *stream, size_t size, uint64_t now)
 {
     return stream->wrote == now || (stream->in_end != stream->in_begin && size <= ANSWER_MOST);
@@ -519,7 +522,8 @@ static bool joins_others(cosy_stream *stream, size_t size)
 static bool goes_at_once(const cosy_stream *stream, size_t size)
 {
     return stream->out_end == stream->out_begin && !is_unusual(stream) && size > 0 &&
-           !is_one_of_many(stream, size, cosy_loop_turns(stream->loop) + 1) && cosy_is_of_loop(cosy_task_here(), stream);
+           !is_one_of_many(stream, size, cosy_loop_turns(stream->loop) + 1) &&
+           cosy_is_of_loop(cosy_task_here(), stream);
 }
 
 /* `sent` is what the kernel said of the whole. */

@@ -29,7 +29,8 @@ static int passed(void)
         return 0;
     long pid = number_in("LISTEN_PID"), count = number_in("LISTEN_FDS");
     if (pid < 0 || count < 0 || count > FDS_MOST)
-        return cosy_fail(EINVAL, "socket activation: LISTEN_PID=%s LISTEN_FDS=%s", getenv("LISTEN_PID"), getenv("LISTEN_FDS"));
+        return cosy_fail(EINVAL, "socket activation: LISTEN_PID=%s LISTEN_FDS=%s", getenv("LISTEN_PID"),
+                         getenv("LISTEN_FDS"));
     return pid == getpid() ? (int)count : 0;
 }
 
@@ -70,7 +71,8 @@ int cosy_listen_fds(const char *name, int *fds, size_t room)
     return count < 0 ? count : (int)found;
 }
 
-int cosy_start_systemd_server_(cosy_server **ret_server, cosy_coro *call, const char *name, const struct cosy_server_options *options)
+int cosy_start_systemd_server_(cosy_server **ret_server, cosy_coro *call, const char *name,
+                               const struct cosy_server_options *options)
 {
     int fds[FDS_MOST];
     struct cosy_server_options kept = *options;
@@ -81,5 +83,7 @@ int cosy_start_systemd_server_(cosy_server **ret_server, cosy_coro *call, const 
     cosy_coro_close(call);
     if (ret_server)
         *ret_server = NULL;
-    return count < 0 ? count : cosy_fail(ENOENT, "socket activation passed no socket%s%s to this process", name ? " named " : "", name ? name : "");
+    return count < 0 ? count
+                     : cosy_fail(ENOENT, "socket activation passed no socket%s%s to this process",
+                                 name ? " named " : "", name ? name : "");
 }

@@ -129,7 +129,8 @@ static int64_t try_natively(struct sending *sending)
     return result;
 }
 
-int64_t cosy_sendfile_(cosy_stream *stream, int file, int64_t offset, int64_t count, const struct cosy_sendfile_options *options)
+int64_t cosy_sendfile_(cosy_stream *stream, int file, int64_t offset, int64_t count,
+                       const struct cosy_sendfile_options *options)
 {
     struct cosy_task *me = cosy_task_or_complain("cosy_sendfile");
     if (!me)
@@ -141,7 +142,8 @@ int64_t cosy_sendfile_(cosy_stream *stream, int file, int64_t offset, int64_t co
     cosy_stream_enter(stream);
     int64_t result = try_natively(&sending);
     if (result == 1 && options->native_only)
-        result = cosy_fail(COSY_ENOSENDFILE, "the kernel cannot send descriptor %d into a %s stream", file, stream->kind->name);
+        result = cosy_fail(COSY_ENOSENDFILE, "the kernel cannot send descriptor %d into a %s stream", file,
+                           stream->kind->name);
     else if (result == 1)
         result = send_by_copying(&sending);
     else if (result < 0 && result == stream->error)
@@ -285,7 +287,8 @@ static void empty_pipe(struct moving *moving)
     }
 }
 
-/* Big pipes take few calls, and the kernel lets each user have 64 MiB of them, then makes new ones tiny: a process takes a part. */
+/* Big pipes take few calls, and the kernel lets each user have 64 MiB of them, then makes new ones tiny: a process
+ * takes a part. */
 static _Atomic int big_pipes;
 
 static int open_pipe(struct moving *moving)
@@ -311,7 +314,8 @@ static void close_pipe(struct moving *moving)
         atomic_fetch_sub(&big_pipes, 1);
 }
 
-/* While much comes: the kernel moves it. Ends when little comes, so that a quiet connection holds no pipe. 0: nothing comes at the moment, or `from` has ended. */
+/* While much comes: the kernel moves it. Ends when little comes, so that a quiet connection holds no pipe. 0: nothing
+ * comes at the moment, or `from` has ended. */
 static int64_t splice_while_it_pays(struct moving *moving)
 {
     if (open_pipe(moving) < 0)

@@ -1,10 +1,12 @@
-/* buffers.h - buffers of one size that I/O borrows for as long as bytes are in them, and no longer: ten thousand idle connections hold none. */
+/* buffers.h - buffers of one size that I/O borrows for as long as bytes are in them, and no longer: ten thousand idle
+ * connections hold none. */
 #ifndef COSY_LOOP_BUFFERS_H
 #define COSY_LOOP_BUFFERS_H
 
 #include "loop.h"
 
-/* A message of 64 KiB comes in one piece, and there is room for a NUL behind it. The one that was given back last is in the cache, and is taken next. */
+/* A message of 64 KiB comes in one piece, and there is room for a NUL behind it. The one that was given back last is in
+ * the cache, and is taken next. */
 enum { COSY_BUFFER_SIZE = 65536 + 64, COSY_BUFFERS_KEPT = 32 };
 
 /* NULL: no memory. */

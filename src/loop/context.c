@@ -1,7 +1,7 @@
 /* context.c - context variables as immutable maps behind one-word slots (context.h says how a slot is read).
  *
- * A map is a counted array of (variable, value) in the order of first setting. Setting copies it: contexts are small, and
- * are copied far more often than they are written.
+ * A map is a counted array of (variable, value) in the order of first setting. Setting copies it: contexts are small,
+ * and are copied far more often than they are written.
  */
 #include "context.h"
 

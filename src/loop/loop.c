@@ -234,13 +234,13 @@ static bool other_threads_exist(void)
     return count - atomic_load(&cosy_idle_threads) != 1;
 }
 
-/* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. What a thread of the library has
- * finished is in the inbox before it is missed among the letters; idle ones do not count. */
+/* Nothing queued, timed, watched, or to come from signals and threads: what sleeps now sleeps for ever. What a thread
+ * of the library has finished is in the inbox before it is missed among the letters; idle ones do not count. */
 static bool is_deadlocked(struct cosy_loop *loop)
 {
     bool watched = cosy_watchers_count(loop) != 0 || cosy_borrows_any(loop) || cosy_ports_awaited(loop);
-    return !loop->letters && !loop->file_ops && cosy_timers_count(loop->timers) == 0 && !(watched && loop->sys->ops->expects(loop->sys)) &&
-           !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
+    return !loop->letters && !loop->file_ops && cosy_timers_count(loop->timers) == 0 &&
+           !(watched && loop->sys->ops->expects(loop->sys)) && !cosy_signals_any(loop) && !cosy_inbox_pending(loop) &&
            !other_threads_exist() && !cosy_inbox_pending(loop);
 }
 
@@ -327,7 +327,8 @@ static bool due_has_room(struct cosy_loop *loop)
     return true;
 }
 
-/* Without memory for all, the rest stays on the wheel and is first in the next turn; without any, they go to the queue. */
+/* Without memory for all, the rest stays on the wheel and is first in the next turn; without any, they go to the
+ * queue. */
 static void collect_due_timers(struct cosy_loop *loop)
 {
     bool listed = due_has_room(loop);

@@ -1,7 +1,7 @@
 /* loop.h - the inside of a loop: what the floor of tasks shares with it.
  *
- * The ready queue (ready.h) holds nodes. A node is a callback, a task that can go on, or the loop's own marker, which ends the batch of
- * the running turn.
+ * The ready queue (ready.h) holds nodes. A node is a callback, a task that can go on, or the loop's own marker, which
+ * ends the batch of the running turn.
  *
  * Invariants
  *  - While a batch runs, the marker is on the queue; nodes before it belong to this turn, nodes after it to the next.
@@ -60,8 +60,8 @@ struct cosy_level_watch {
 };
 struct cosy_task;
 
-/* The test kit's look at each wait of a loop's tasks (flow/testing.c): just before a task leaves its stack, when it waits or is queued
- * already, and just after it has come back. */
+/* The test kit's look at each wait of a loop's tasks (flow/testing.c): just before a task leaves its stack, when it
+ * waits or is queued already, and just after it has come back. */
 struct cosy_probe {
     void (*parks)(struct cosy_probe *probe, struct cosy_task *task);
     void (*resumes)(struct cosy_probe *probe, struct cosy_task *task);
@@ -88,8 +88,8 @@ struct cosy_loop {
     uint32_t stride;   /* how many turns to skip next time: grows while turns are quick */
     uint64_t shuffle;  /* simulated kernel: state of the shuffling generator; 0 = none */
 
-    /* Timers that are due in this turn, in order; they run behind what stands before the marker. An array rather than the queue's
-     * list, so that the next ones can be fetched into the cache while one runs. NULL: taken back. */
+    /* Timers that are due in this turn, in order; they run behind what stands before the marker. An array rather than
+     * the queue's list, so that the next ones can be fetched into the cache while one runs. NULL: taken back. */
     struct cosy_node_ **due;
     size_t due_count, due_room, due_run;
 
@@ -121,7 +121,8 @@ struct cosy_loop {
     size_t file_ops; /* the floor of io's: operations on files that the kernel makes, and that tasks wait for */
     uint64_t file_turn; /* in which the last of them was begun */
     void *executors;             /* the floor of io's: this loop's own pools of threads */
-    struct cosy_names *names;    /* the floor of io's: which resolver, and what it keeps; NULL: the usual one, nothing */
+    struct cosy_names *names;    /* the floor of io's: which resolver, and what it keeps; NULL: the usual one,
+                                  * nothing */
     struct cosy_link children;   /* the floor of io's: processes that are not reaped; all zero until there is one */
 
     struct cosy_probe *probe;   /* NULL in all loops but those of the test kit; set before the first task is made */
@@ -135,10 +136,12 @@ extern cosy_node_runner cosy_node_runners[COSY_NODE_KINDS];
 /* What the floor of tasks does at the loop's turning points; any may be NULL. */
 struct cosy_loop_hooks {
     void (*closing)(struct cosy_loop *loop);              /* end the tasks that are left */
-    void (*letting_go)(struct cosy_loop *loop);           /* then: what other threads still do for the loop; the floor of io's */
+    void (*letting_go)(struct cosy_loop *loop);           /* then: what other threads still do for the loop; the floor
+                                                           * of io's */
     void (*discard)(struct cosy_loop *, struct cosy_node_ *); /* a queued node of the task floor at closing */
     void (*idle)(struct cosy_loop *loop);                 /* about to block: give memory back */
-    void (*forked)(bool dead);                            /* in a forked child: no task of this thread runs; or they do again */
+    void (*forked)(bool dead);                            /* in a forked child: no task of this thread runs; or they do
+                                                           * again */
     void (*deadlock)(struct cosy_loop *loop);             /* nothing can ever happen: say who waits for what */
     /* Nothing is queued and loop->idlers is set: queues one, or tells until when the loop may sleep at most. */
     cosy_ns (*blocked)(struct cosy_loop *loop, cosy_ns deadline);
@@ -159,8 +162,9 @@ static inline bool cosy_ready_empty(const struct cosy_loop *loop)
     return loop->head == loop->tail || (*loop->head == &loop->ready.joint && cosy_ready_nothing_from(loop, loop->head));
 }
 
-/* Before a system call that costs microseconds: fetches the stack on which the next task goes on, which what all others did has pushed out of the
- * near caches. Always inline: gcc takes a function that only prefetches for one without effect. */
+/* Before a system call that costs microseconds: fetches the stack on which the next task goes on, which what all others
+ * did has pushed out of the near caches. Always inline: gcc takes a function that only prefetches for one without
+ * effect. */
 static inline __attribute__((always_inline)) void cosy_ready_prefetch(const struct cosy_loop *loop)
 {
     enum { LINES = 8, LINE = 64 }; /* some frames of a call that waits */
@@ -201,7 +205,8 @@ static inline void cosy_loop_grant_turns(struct cosy_loop *loop, uint32_t skip)
     loop->skip = skip;
 }
 
-/* Begins the next turn without the loop's stack, when the kernel need not be asked yet and other work is queued. The marker is the head. */
+/* Begins the next turn without the loop's stack, when the kernel need not be asked yet and other work is queued. The
+ * marker is the head. */
 static inline bool cosy_loop_next_turn(struct cosy_loop *loop)
 {
     if (loop->skip == 0 || cosy_ready_nothing_from(loop, loop->head + 1))
@@ -216,7 +221,10 @@ static inline bool cosy_loop_next_turn(struct cosy_loop *loop)
 bool cosy_due_remove(struct cosy_loop *loop, struct cosy_node_ *node);
 
 /* The loop's memory outlives cosy_loop_free while something holds it. */
-static inline void cosy_loop_hold(struct cosy_loop *loop) { atomic_fetch_add_explicit(&loop->held, 1, memory_order_relaxed); }
+static inline void cosy_loop_hold(struct cosy_loop *loop)
+{
+    atomic_fetch_add_explicit(&loop->held, 1, memory_order_relaxed);
+}
 void cosy_loop_release(struct cosy_loop *loop); /* any thread */
 
 /* Threads of the library that have nothing to do: from them no loop can expect a call. */
@@ -228,7 +236,8 @@ void cosy_inbox_drain(struct cosy_loop *loop); /* to the ready queue, in order *
 bool cosy_inbox_pending(struct cosy_loop *loop);
 struct cosy_node_ *cosy_inbox_close(struct cosy_loop *loop); /* what was left, in order */
 
-/* What debug mode measures slow steps by. Code that blocks costs real time in a simulated kernel too, whose clock stands still then. */
+/* What debug mode measures slow steps by. Code that blocks costs real time in a simulated kernel too, whose clock
+ * stands still then. */
 cosy_ns cosy_loop_step_clock(struct cosy_loop *loop);
 
 /* handle.c */
@@ -240,18 +249,20 @@ void cosy_handle_run(struct cosy_loop *loop, struct cosy_node_ *node);
 int cosy_watchers_open(struct cosy_loop *loop);
 void cosy_watchers_close(struct cosy_loop *loop);
 size_t cosy_watchers_count(const struct cosy_loop *loop);
-void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg),
+                        void *arg);
 
 /* op.c: those in flight come to their end: with what they have, or -COSY_ECLOSED. */
 void cosy_ops_close(struct cosy_loop *loop);
-void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg);
+void cosy_ops_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg),
+                   void *arg);
 
 /* signal.c (receivers: signal.h): queues the callbacks of signals that came. */
 void cosy_signals_collect(struct cosy_loop *loop);
 void cosy_signals_close(struct cosy_loop *loop);
 bool cosy_signals_any(const struct cosy_loop *loop); /* handlers other than the runner's own, or one that has come */
-/* The runner's Ctrl-C: like add_signal_handler, but does not count as something to wait for, and is not called while the program itself
- * wants Ctrl-C, in whichever loop. */
+/* The runner's Ctrl-C: like add_signal_handler, but does not count as something to wait for, and is not called while
+ * the program itself wants Ctrl-C, in whichever loop. */
 int cosy_signals_add_quiet(cosy_loop *loop, cosy_callback callback, void *arg);
 void cosy_signals_remove_quiet(cosy_loop *loop);
 

@@ -234,7 +234,8 @@ static void show(const struct watcher *watcher, const struct side *side, enum co
               arg);
 }
 
-void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg), void *arg)
+void cosy_watchers_walk(const struct cosy_loop *loop, void (*visit)(const struct cosy_loop_item *item, void *arg),
+                        void *arg)
 {
     for (size_t i = 0; i < loop->watchers->buckets; i++)
         for (const struct watcher *watcher = loop->watchers->table[i]; watcher; watcher = watcher->next) {

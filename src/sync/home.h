@@ -23,7 +23,8 @@ static inline bool cosy_home_is_elsewhere(const struct cosy_loop *home, const st
 /* -COSY_EOTHERLOOP; `what` is the name of the call. */
 int cosy_home_fail(const char *what);
 
-/* For a wait that gave the lock up and came to `result`: returns with the lock held, whatever cancels come, and tells of them. */
+/* For a wait that gave the lock up and came to `result`: returns with the lock held, whatever cancels come, and tells
+ * of them. */
 cosy_hidden int cosy_lock_take_back(cosy_lock *lock, int result);
 
 /* A public object begins with the two pointers of its line. */

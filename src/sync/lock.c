@@ -86,7 +86,8 @@ static __attribute__((noinline)) int acquire_slowly(cosy_lock *lock)
     return result;
 }
 
-/* A task that was cancelled when the lock had come to it keeps it: handed on, it might go round among cancelled ones for ever. */
+/* A task that was cancelled when the lock had come to it keeps it: handed on, it might go round among cancelled ones
+ * for ever. */
 int cosy_lock_take_back(cosy_lock *lock, int result)
 {
     struct cosy_task *me = cosy_task_here();

@@ -307,7 +307,8 @@ static int cancelled(struct cosy_queue_room_ *room)
 {
     struct cosy_queue_waiter *waiter = cosy_waiter_in(room);
     if (waiter->served) {
-        cosy_task_must_cancel(waiter->waiter.task); /* what has changed hands stays so: the cancel meets the next wait */
+        cosy_task_must_cancel(waiter->waiter.task); /* what has changed hands stays so: the cancel meets the next
+                                                     * wait */
         return 0;
     }
     cosy_queue_pass_on(waiter);

@@ -1,12 +1,15 @@
-/* waiters.h - tasks in line for one object, first come first served: what locks, events, queues and limiters are built from.
+/* waiters.h - tasks in line for one object, first come first served: what locks, events, queues and limiters are built
+ * from.
  *
- * A line is zero when it is new, so an object that has one needs no constructor. A waiter lies on the waiting task's stack.
+ * A line is zero when it is new, so an object that has one needs no constructor. A waiter lies on the waiting task's
+ * stack.
  *
  * Invariants
- *  - A waiter is in line exactly while `line` is set; whoever takes it out (a wake, a cancel, a loop that closes) clears it.
+ *  - A waiter is in line exactly while `line` is set; whoever takes it out (a wake, a cancel, a loop that closes)
+ * clears it.
  *  - All waiters of a line belong to one loop.
- *  - A cancel that comes after the wake finds the waiter out of line: its task gets -ECANCELED with `woken` set, and must pass on what the
- *    wake was for, or it is lost.
+ *  - A cancel that comes after the wake finds the waiter out of line: its task gets -ECANCELED with `woken` set, and
+ *    must pass on what the wake was for, or it is lost.
  */
 #ifndef COSY_SYNC_WAITERS_H
 #define COSY_SYNC_WAITERS_H
@@ -26,7 +29,8 @@ struct __attribute__((may_alias)) cosy_line {
     struct cosy_waiter *first, *last;
 };
 
-/* For struct cosy_wait_kind: a cancel takes the waiter out of line and lets the caller wake its task; so does a closing loop. */
+/* For struct cosy_wait_kind: a cancel takes the waiter out of line and lets the caller wake its task; so does a closing
+ * loop. */
 bool cosy_waiter_cancel(struct cosy_wait *wait, struct cosy_task *task);
 void cosy_waiter_abandon(struct cosy_wait *wait);
 
@@ -69,7 +73,8 @@ static inline void cosy_waiter_wake(struct cosy_waiter *waiter, int64_t value)
     cosy_task_wake(waiter->task, value);
 }
 
-/* Waits in line; the waiter's wait.kind is set. Returns the wake's value, or -ECANCELED. The waiter is out of line then. */
+/* Waits in line; the waiter's wait.kind is set. Returns the wake's value, or -ECANCELED. The waiter is out of line
+ * then. */
 static inline int64_t cosy_line_wait(struct cosy_line *line, struct cosy_waiter *waiter, struct cosy_task *me)
 {
     waiter->task = me;

@@ -1,5 +1,5 @@
-/* files.h - calls for descriptors that the program was started with, for terminals, and for files besides what is an operation of its own (file_op.h). Real kernels
- * only: a simulated one has none of them.
+/* files.h - calls for descriptors that the program was started with, for terminals, and for files besides what is an
+ * operation of its own (file_op.h). Real kernels only: a simulated one has none of them.
  *
  * Each returns >= 0 or a negative code, and counts among the calls that a test can make fail.
  */
@@ -20,7 +20,8 @@ int cosy_sys_access_mode(int fd);
 int cosy_sys_status_flags(int fd);
 /* Another number for the same open file, close-on-exec. */
 int cosy_sys_dup(int fd);
-/* The same pipe or terminal as an open file of its own: non-blocking, close-on-exec. Not every descriptor can be opened so. */
+/* The same pipe or terminal as an open file of its own: non-blocking, close-on-exec. Not every descriptor can be opened
+ * so. */
 int cosy_sys_reopen(int fd, bool writing);
 /* May block: for threads of a pool. */
 int cosy_sys_read_file(int fd, void *buffer, size_t size);

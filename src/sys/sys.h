@@ -30,7 +30,8 @@ struct cosy_sys_config {
 enum { COSY_SYS_READ = 1, COSY_SYS_WRITE = 2, COSY_SYS_ERROR = 4, COSY_SYS_HANGUP = 8, COSY_SYS_INVALID = 16 };
 /* In watch() and rewatch(): report changes, not states. In an event: it is of such a watch. */
 enum { COSY_SYS_EDGE = 32 };
-/* In an event: the peer will send no more (the end of file may have come with these bytes, and makes no further edge). */
+/* In an event: the peer will send no more (the end of file may have come with these bytes, and makes no further
+ * edge). */
 enum { COSY_SYS_READ_END = 64 };
 /* In an event of an edge watch: what it tells is not told again until rewatch() asks for it. */
 enum { COSY_SYS_SPENT = 128 };
@@ -61,12 +62,14 @@ struct cosy_sys_ops {
     int (*rewatch)(struct cosy_sys *sys, uint64_t id, unsigned events);
     int (*unwatch)(struct cosy_sys *sys, uint64_t id);
 
-    /* With COSY_SYS_EDGE, for descriptors whose reads and writes the library makes itself: an event comes after watch() for what is
-     * ready then, and later whenever something has changed, once; several changes may come as one event, and an event may be a false alarm.
-     * So whoever got -EAGAIN after its latest event will get another one. rewatch() only adds events. Nothing is asked about what the descriptor is.
+    /* With COSY_SYS_EDGE, for descriptors whose reads and writes the library makes itself: an event comes after watch()
+     * for what is ready then, and later whenever something has changed, once; several changes may come as one event,
+     * and an event may be a false alarm. So whoever got -EAGAIN after its latest event will get another one. rewatch()
+     * only adds events. Nothing is asked about what the descriptor is.
      *
-     * close_fd: unwatches (watch_id 0: it is not watched) and closes. The descriptor is gone when this call or the next wait() returns.
-     * (io_uring: when another thread makes that wait(), the requests of the first one's ring hold what they watch until that thread ends.) */
+     * close_fd: unwatches (watch_id 0: it is not watched) and closes. The descriptor is gone when this call or the next
+     * wait() returns. (io_uring: when another thread makes that wait(), the requests of the first one's ring hold what
+     * they watch until that thread ends.) */
     void (*close_fd)(struct cosy_sys *sys, int fd, uint64_t watch_id);
 
     /* Collects up to max events. Blocks until there is one, until wake(), until a signal, or until `deadline`
@@ -79,7 +82,8 @@ struct cosy_sys_ops {
      * cannot know without asking the kernel returns false. */
     bool (*peek)(struct cosy_sys *sys);
 
-    /* True when what is watched can become ready without this process: false on a simulated network where nothing is under way. */
+    /* True when what is watched can become ready without this process: false on a simulated network where nothing is
+     * under way. */
     bool (*expects)(struct cosy_sys *sys);
 
     /* Makes the present or the next wait() return. From any thread, and from a signal handler; calls coalesce. */
@@ -89,12 +93,14 @@ struct cosy_sys_ops {
      * -ENOTSUP from sim. Valid until close(). */
     int (*poll_fd)(struct cosy_sys *sys);
 
-    /* Operations on files (file_op.h) that the kernel makes by itself; all three NULL where it does not: make them in a thread then.
-     * submit: 0: under way; when it has ended, a wait() reports an event with its `data` and COSY_SYS_DONE. -ENOTSUP: not this kind; -ENOMEM.
-     * cancel_op: asks for an early end: with the result -ECANCELED or -EINTR nothing was done. The end is reported as usual, after it was done
+    /* Operations on files (file_op.h) that the kernel makes by itself; all three NULL where it does not: make them in a
+     * thread then. submit: 0: under way; when it has ended, a wait() reports an event with its `data` and
+     * COSY_SYS_DONE. -ENOTSUP: not this kind; -ENOMEM. cancel_op: asks for an early end: with the result -ECANCELED or
+     * -EINTR nothing was done. The end is reported as usual, after it was done
      *            as well as before. Never lost, harmless when repeated.
      * finish_op: asks likewise, and blocks until it has ended; no event tells of it.
-     * wait() in another thread than the one before is refused (-EBUSY) while operations are in flight; in a forked child they end with -ECANCELED. */
+     * wait() in another thread than the one before is refused (-EBUSY) while operations are in flight; in a forked
+     * child they end with -ECANCELED. */
     int (*submit)(struct cosy_sys *sys, struct cosy_file_op *op);
     void (*cancel_op)(struct cosy_sys *sys, struct cosy_file_op *op);
     void (*finish_op)(struct cosy_sys *sys, struct cosy_file_op *op);
@@ -114,8 +120,8 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
 int cosy_sys_open_epoll(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 int cosy_sys_open_sim(struct cosy_sys **ret_sys, const struct cosy_sys_config *config);
 
-/* This process was forked: the instance's kernel object is its parent's. From here on it refuses everything, but closing descriptors (dead.c).
- * *ret_before: what to store in it again to have it back. */
+/* This process was forked: the instance's kernel object is its parent's. From here on it refuses everything, but
+ * closing descriptors (dead.c). *ret_before: what to store in it again to have it back. */
 void cosy_sys_bury(struct cosy_sys *sys, struct cosy_sys *ret_before);
 /* How many forks lie between this process and the first one that used the library. */
 extern atomic_uint cosy_forks;
@@ -134,7 +140,8 @@ int cosy_sim_set_ready(struct cosy_sys *sys, int fd,
                        unsigned events);        /* readiness of a virtual descriptor, from now on */
 uint64_t cosy_sim_random(struct cosy_sys *sys); /* from the seed */
 
-/* While the outside world (threads) works for the program, the sim's clock goes on no faster than the machine's. Other kernels: nothing. */
+/* While the outside world (threads) works for the program, the sim's clock goes on no faster than the machine's. Other
+ * kernels: nothing. */
 void cosy_sys_expect_outside(struct cosy_sys *sys, bool expected);
 
 /* Test control for every backend: make the n-th following system call of the sys floor in this process fail

@@ -155,7 +155,8 @@ int cosy_sys_check_events(unsigned events)
     return events & ~known ? -EINVAL : 0;
 }
 
-_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
+_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP &&
+                   EPOLLRDHUP == POLLRDHUP,
                "one translation serves poll, epoll and io_uring");
 
 unsigned cosy_sys_to_poll(unsigned events)

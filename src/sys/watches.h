@@ -30,7 +30,8 @@ struct cosy_watch {
     unsigned events; /* wanted; 0 = report nothing */
     unsigned asked;  /* what the kernel was asked for */
     bool armed;      /* uring: a request is in the kernel, or on its way there */
-    unsigned edges;  /* edge watches. uring: what happened and was not reported yet; sim: what was told and not asked for again */
+    unsigned edges;  /* edge watches. uring: what happened and was not reported yet; sim: what was told and not asked
+                      * for again */
     bool dead;       /* the descriptor turned out to be closed, and that was reported */
 };
 

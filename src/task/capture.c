@@ -9,12 +9,13 @@
 #include "../base/heap.h"
 #include "../loop/context.h"
 
-/* Free blocks of each kind, LIFO, linked through `object`. Nothing is freed while tasks begin, because a block is replayed just
- * after it went back here. */
+/* Free blocks of each kind, LIFO, linked through `object`. Nothing is freed while tasks begin, because a block is
+ * replayed just after it went back here. */
 static __thread struct cosy_capture *pools[COSY_CAPTURE_KINDS] __attribute__((tls_model("initial-exec")));
 static __thread int creation_error;
 static const uint16_t block_bytes[COSY_CAPTURE_KINDS] = {0, 80, 176, 336};
-static const cosy_fn_ stubs[] = {NULL, cosy_capture_integers, cosy_capture_light, cosy_capture_wide, cosy_capture_inline};
+static const cosy_fn_ stubs[] = {NULL, cosy_capture_integers, cosy_capture_light, cosy_capture_wide,
+                                 cosy_capture_inline};
 
 size_t cosy_capture_bytes(unsigned kind) { return block_bytes[kind]; }
 
@@ -110,7 +111,8 @@ void cosy_making_drop_until(struct cosy_task *object)
     }
 }
 
-static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block, cosy_fn_ fn, unsigned kind, void *frame)
+static inline cosy_fn_ fill(struct cosy_task *object, struct cosy_capture *block, cosy_fn_ fn, unsigned kind,
+                            void *frame)
 {
     if (likely(kind == COSY_CAPTURE_INLINE)) {
         object->start = (void *)(uintptr_t)fn;
@@ -222,8 +224,8 @@ static int64_t call_large_block(struct argument_block *start)
     return result;
 }
 
-/* The block moves to the task's own stack, so that nothing is left to free if the task is abandoned; but a large one might not find
- * room there. */
+/* The block moves to the task's own stack, so that nothing is left to free if the task is abandoned; but a large one
+ * might not find room there. */
 static cosy_cold int64_t call_block(struct argument_block *start)
 {
     if (start->size > BLOCK_ON_STACK)

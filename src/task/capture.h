@@ -1,17 +1,19 @@
 /* capture.h - the blocks that hold captured calls, and the stubs that fill them (arch/capture_*.S).
  *
- * Between the making of a coroutine and the call of its stub the arguments are evaluated: they may make calls of their own, await (other
- * tasks then make theirs), or leave the function for good (cosy_try). So the calls in the making form a list, innermost first, which a
- * task takes along when it sleeps; each remembers the frame that began it, and a stub takes the innermost one of its caller's frame. Those
- * that were left in the middle are dropped when they are passed, and at the end of their task.
+ * Between the making of a coroutine and the call of its stub the arguments are evaluated: they may make calls of their
+ * own, await (other tasks then make theirs), or leave the function for good (cosy_try). So the calls in the making form
+ * a list, innermost first, which a task takes along when it sleeps; each remembers the frame that began it, and a stub
+ * takes the innermost one of its caller's frame. Those that were left in the middle are dropped when they are passed,
+ * and at the end of their task.
  */
 #ifndef COSY_TASK_CAPTURE_H
 #define COSY_TASK_CAPTURE_H
 
 #include "task.h"
 
-/* Up to three integer arguments lie in the object itself. Else a block of one of three sizes: integers only (six registers), light (also four vector registers and 32 bytes of stack: any two
- * arguments), wide (everything). A site knows which it needs: call.h. */
+/* Up to three integer arguments lie in the object itself. Else a block of one of three sizes: integers only (six
+ * registers), light (also four vector registers and 32 bytes of stack: any two arguments), wide (everything). A site
+ * knows which it needs: call.h. */
 enum { COSY_CAPTURE_NONE, COSY_CAPTURE_INTEGERS, COSY_CAPTURE_LIGHT, COSY_CAPTURE_WIDE, COSY_CAPTURE_KINDS,
        COSY_CAPTURE_INLINE = COSY_CAPTURE_KINDS };
 static inline unsigned cosy_capture_kind(unsigned flags) { return (flags & FLAG_CAPTURE) / 64; }
@@ -19,7 +21,8 @@ static inline unsigned cosy_capture_kind(unsigned flags) { return (flags & FLAG_
 struct cosy_capture {
     struct cosy_task *object;  /* its coroutine */
     cosy_fn_ fn;
-    unsigned char registers[]; /* integers at 16, vectors at 80, then stack words (aarch64 has eight integer registers) */
+    unsigned char registers[]; /* integers at 16, vectors at 80, then stack words (aarch64 has eight integer
+                                * registers) */
 };
 /* Of an object in the making; these fields get their proper use when it becomes a task. */
 static inline void cosy_making_push(struct cosy_task *object, void *frame)
@@ -102,7 +105,8 @@ static inline int64_t cosy_read_result(int64_t value, uint8_t code)
     }
 }
 
-/* Calls the function that a coroutine stands for, on the running stack, and frees the capture. start: what object->start was. */
+/* Calls the function that a coroutine stands for, on the running stack, and frees the capture. start: what
+ * object->start was. */
 int64_t cosy_capture_call_captured(struct cosy_task *object, void *start);
 static inline int64_t cosy_capture_call(struct cosy_task *object, void *start)
 {
@@ -112,7 +116,8 @@ static inline int64_t cosy_capture_call(struct cosy_task *object, void *start)
     if (likely(!(flags & (FLAG_CAPTURE | FLAG_BLOCK | FLAG_ARGS))))
         value = ((int64_t(*)(void))(uintptr_t)start)();
     else if (likely(flags & FLAG_ARGS)) {
-        *cosy_head(object) &= ~((uint64_t)FLAG_ARGS << 16); /* as a word: it is soon read as one, and would wait for a part */
+        *cosy_head(object) &= ~((uint64_t)FLAG_ARGS << 16); /* as a word: it is soon read as one, and would wait for a
+                                                             * part */
         value = cosy_capture_replay_inline(object, start);
     } else
         value = cosy_capture_call_captured(object, start);

@@ -25,7 +25,10 @@ static struct cosy_task *live_object(const struct cosy_coro *coro)
     return cosy_coro_take((struct cosy_coro *)(uintptr_t)coro, &error);
 }
 
-static struct cosy_driver *driver_of(const struct cosy_task *object) { return object->extra ? object->extra->driver : NULL; }
+static struct cosy_driver *driver_of(const struct cosy_task *object)
+{
+    return object->extra ? object->extra->driver : NULL;
+}
 
 static struct cosy_driver **innermost(void)
 {
@@ -70,7 +73,8 @@ static void switch_in(struct cosy_driver *driver, struct cosy_driver **chain)
         cosy_view_leave(view_below(driver), cosy_view_innermost(&driver->view), false);
     *chain = driver;
     if (first)
-        cosy_switch_start(&driver->driver_sp, cosy_stack_top(driver->stack, driver->object->stack_class), coro_main, driver);
+        cosy_switch_start(&driver->driver_sp, cosy_stack_top(driver->stack, driver->object->stack_class), coro_main,
+                          driver);
     else
         cosy_switch(&driver->driver_sp, driver->coro_sp);
     /* The coroutine may have made the chain's home while it waited, but never moved it. */
@@ -151,7 +155,8 @@ int cosy_coro_send(cosy_coro *coro, int64_t value, int64_t *ret_value)
 {
     struct cosy_task *object = live_object(coro);
     if (!object)
-        return coro ? cosy_fail(COSY_EAWAITED, "cannot resume a coroutine that is finished or was taken") : cosy_creation_error();
+        return coro ? cosy_fail(COSY_EAWAITED, "cannot resume a coroutine that is finished or was taken")
+                    : cosy_creation_error();
     if (is_running(object))
         return cosy_fail(COSY_ERUNNING, "coroutine '%s' is running already", object->site->name);
     if (object->future.node.state == STATE_CREATED && value != 0)
@@ -292,8 +297,8 @@ int cosy_coro_repr(const cosy_coro *coro, char *text, size_t size)
     struct cosy_coro_info info;
     if (cosy_coro_info(coro, &info) < 0)
         return snprintf(text, size, "<coroutine closed>");
-    return snprintf(text, size, "<coroutine %s %s, created at %s:%u in %s>", info.name, states[info.state], info.file, info.line,
-                    info.func);
+    return snprintf(text, size, "<coroutine %s %s, created at %s:%u in %s>", info.name, states[info.state], info.file,
+                    info.line, info.func);
 }
 
 cosy_weak cosy_coro_weak(const cosy_coro *coro)
@@ -336,7 +341,8 @@ static void write_origin(void *arg)
     text[0] = '\0';
     int count = cosy_unwind_here(frames, depth);
     for (int i = 0; i < count && size < sizeof text; i++) {
-        int n = snprintf(text + size, sizeof text - size, "    %s:%d in %s\n", frames[i].file, frames[i].line, frames[i].function);
+        int n = snprintf(text + size, sizeof text - size, "    %s:%d in %s\n", frames[i].file, frames[i].line,
+                         frames[i].function);
         size += n > 0 ? (size_t)n : 0;
     }
     struct cosy_extra *extra = cosy_extra_of(object);
@@ -357,9 +363,9 @@ void cosy_coro_never_awaited(struct cosy_task *object)
 {
     const char *origin = object->extra && object->extra->origin ? object->extra->origin : "";
     size_t length = strlen(origin); /* each line of it ends with a newline; a message does not */
-    cosy_log(COSY_LOG_WARNING, "cosy: coroutine '%s' was never awaited, created at %s:%u in %s%s%.*s", object->site->name,
-             object->site->file, object->site->line, object->site->func, length ? "\n  Coroutine created at\n" : "",
-             length ? (int)length - 1 : 0, origin);
+    cosy_log(COSY_LOG_WARNING, "cosy: coroutine '%s' was never awaited, created at %s:%u in %s%s%.*s",
+             object->site->name, object->site->file, object->site->line, object->site->func,
+             length ? "\n  Coroutine created at\n" : "", length ? (int)length - 1 : 0, origin);
     cosy_capture_discard(object);
     cosy_task_unref(object);
 }

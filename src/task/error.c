@@ -176,8 +176,8 @@ void cosy_guards_forget(const char *low, size_t bytes)
 
 /* The blocks of the calling function, innermost first, as they will be left.
  *
- * Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be its caller's, whose
- * name is another. */
+ * Frames of all tasks lie at different places. A function with a guard has a frame pointer; that of one without may be
+ * its caller's, whose name is another. */
 int cosy_left_(const struct cosy_place_ *place, int code)
 {
     void *const *frame = __builtin_frame_address(0);

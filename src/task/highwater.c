@@ -1,7 +1,7 @@
 /* highwater.c - how much of their stacks tasks really used, kept per creation site: debug mode's census.
  *
- * A stack is painted before its task's first step; whatever is no longer paint afterwards was used. Sanitizers and valgrind have views of
- * their own of untouched stack, so nothing is painted while they watch.
+ * A stack is painted before its task's first step; whatever is no longer paint afterwards was used. Sanitizers and
+ * valgrind have views of their own of untouched stack, so nothing is painted while they watch.
  */
 #include "highwater.h"
 
@@ -102,8 +102,9 @@ void cosy_print_stack_use(FILE *stream)
     fprintf(stream, "stack use by creation site, of tasks that ended in debug mode\n");
     for (size_t i = 0; i < mark_count; i++) {
         const struct mark *mark = &marks[i];
-        fprintf(stream, "%9zu of %zu bytes: %s, %lu task%s, created at %s:%u in %s\n", mark->used, mark->size, mark->site->name,
-                mark->tasks, mark->tasks == 1 ? "" : "s", mark->site->file, mark->site->line, mark->site->func);
+        fprintf(stream, "%9zu of %zu bytes: %s, %lu task%s, created at %s:%u in %s\n", mark->used, mark->size,
+                mark->site->name, mark->tasks, mark->tasks == 1 ? "" : "s", mark->site->file, mark->site->line,
+                mark->site->func);
     }
 }
 

@@ -24,7 +24,8 @@ struct cosy_stack_view {
     size_t size;
     void *fake;  /* ASan's fake stack while it is left */
     void *fiber; /* TSan's */
-    struct cosy_stack_view *inner; /* of a stack that runs inside (struct cosy_inner_stack), as if it were a part of this one */
+    struct cosy_stack_view *inner; /* of a stack that runs inside (struct cosy_inner_stack), as if it were a part of
+                                    * this one */
 };
 
 /* The view of the stack that code runs on, or was left on, of those that lie inside each other. */

@@ -1,7 +1,7 @@
 /* object.c - slabs of task objects: memory that is only ever task objects, so that stale handles can be told.
  *
- * Each thread has slabs of its own and a LIFO list of free objects. Objects do not change threads. The slabs go back to the
- * kernel when the thread ends.
+ * Each thread has slabs of its own and a LIFO list of free objects. Objects do not change threads. The slabs go back to
+ * the kernel when the thread ends.
  */
 #include <pthread.h>
 #include <string.h>
@@ -110,7 +110,8 @@ static cosy_cold void free_extra(struct cosy_extra *extra)
     cosy_heap_free(extra);
 }
 
-/* What an ended task had only for the tools' sake must not look like a leak of a program that never drops its handle. */
+/* What an ended task had only for the tools' sake must not look like a leak of a program that never drops its
+ * handle. */
 void cosy_extra_trim(struct cosy_task *task)
 {
     struct cosy_extra *extra = task->extra;

@@ -13,7 +13,8 @@ extern __thread struct cosy_object_pool cosy_object_pool __attribute__((tls_mode
 cosy_cold struct cosy_task *cosy_object_untouched(void); /* from a slab; NULL without memory */
 cosy_cold void cosy_task_end_of_life(struct cosy_task *task); /* the last reference of one that is not plain */
 
-/* Eight stores: left to itself, gcc fills 128 bytes by a string instruction that takes longer than the rest of a spawn. */
+/* Eight stores: left to itself, gcc fills 128 bytes by a string instruction that takes longer than the rest of a
+ * spawn. */
 static inline void cosy_object_zero(struct cosy_task *object)
 {
     typedef long long words __attribute__((vector_size(16), may_alias));

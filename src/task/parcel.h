@@ -28,8 +28,8 @@ bool cosy_parcel_copy(struct cosy_parcel *to, const struct cosy_parcel *from);
 /* Makes the call, in any thread, once. */
 int64_t cosy_parcel_call(struct cosy_parcel *parcel);
 
-/* Makes a call that is kept to be made many times, with `first` instead of its first argument, which is a pointer. In the running task, as the first that it does: its fields
- * carry the arguments. */
+/* Makes a call that is kept to be made many times, with `first` instead of its first argument, which is a pointer. In
+ * the running task, as the first that it does: its fields carry the arguments. */
 int64_t cosy_parcel_call_again(const struct cosy_parcel *parcel, struct cosy_task *me, void *first);
 
 /* It will not be made. */

@@ -1,8 +1,9 @@
 /* run.c - how tasks run: from the loop to a task, from a task straight to the next, and the end of a task.
  *
- * A task that parks looks at the head of the ready queue itself. If another task stands there, it switches to it directly, without the
- * loop's stack in between; a callback, or the end of the turn, takes it back to the loop. A task that ends goes further: if the next one has
- * not begun yet and wants a stack of the same size, it begins on the very stack that has become free.
+ * A task that parks looks at the head of the ready queue itself. If another task stands there, it switches to it
+ * directly, without the loop's stack in between; a callback, or the end of the turn, takes it back to the loop. A task
+ * that ends goes further: if the next one has not begun yet and wants a stack of the same size, it begins on the very
+ * stack that has become free.
  */
 #include <limits.h>
 #include <string.h>
@@ -19,13 +20,15 @@
 /* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 /* What arch/yield_*.S knows of these structs. */
 _Static_assert(offsetof(struct cosy_thread, current) == 0, "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 && offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
+_Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 &&
+                   offsetof(struct cosy_task, future.node.flags) == 10 && offsetof(struct cosy_task, future.sp) == 16 &&
                    offsetof(struct cosy_task, future.result) == 40,
                "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 && offsetof(struct cosy_loop, stop) == 16 &&
-                   offsetof(struct cosy_loop, skip) == 52,
+_Static_assert(offsetof(struct cosy_loop, head) == 0 && offsetof(struct cosy_loop, tail) == 8 &&
+                   offsetof(struct cosy_loop, stop) == 16 && offsetof(struct cosy_loop, skip) == 52,
                "known to yield_*.S");
-_Static_assert(offsetof(struct cosy_thread, loop) == 8 && offsetof(struct cosy_thread, making) == 24, "known to yield_*.S");
+_Static_assert(offsetof(struct cosy_thread, loop) == 8 && offsetof(struct cosy_thread, making) == 24,
+               "known to yield_*.S");
 _Static_assert(COSY_NODE_TASK == 1 && COSY_NODE_MARKER == 0 && FLAGS_SLOW_PARK == 7, "known to yield_*.S");
 
 enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
@@ -44,7 +47,8 @@ cosy_hidden int cosy_yield_crowded(struct cosy_task *me);
 
 static inline struct cosy_task *task_of(struct cosy_node_ *node) { return (struct cosy_task *)(void *)node; }
 
-/* A creator's code goes on in a forked child when its eager task returns there, as any caller's does: but not as a task. */
+/* A creator's code goes on in a forked child when its eager task returns there, as any caller's does: but not as a
+ * task. */
 static void forked(bool dead)
 {
     for (struct eager *eager = eager_now; eager; eager = eager->outer) {
@@ -142,7 +146,9 @@ static cosy_cold bool begin_unusually(struct cosy_task *task)
 /* The usual case: a stack from the pool. */
 static inline bool begin_warm(struct cosy_task *task)
 {
-    char *stack = unlikely(task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED)) ? NULL : cosy_stack_take_warm(task->stack_class);
+    char *stack = unlikely(task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED))
+                      ? NULL
+                      : cosy_stack_take_warm(task->stack_class);
     if (likely(stack != NULL))
         begin_on(task, stack);
     return stack != NULL;
@@ -241,7 +247,8 @@ static cosy_cold void leave_hooked(struct cosy_loop *loop, struct cosy_task *me,
     cosy_switch_jump(eager ? eager->sp : loop->marker.sp, 0);
 }
 
-/* A task that has a handle and ended well: the usual end. Those who wait are told, which frees nothing: the handle stays. */
+/* A task that has a handle and ended well: the usual end. Those who wait are told, which frees nothing: the handle
+ * stays. */
 static inline bool finish_plainly(struct cosy_task *me, int64_t outcome, char *stack, uint64_t head)
 {
     uintptr_t unusual = (uintptr_t)me->future.error | ((uintptr_t)stack & 1) | (uintptr_t)cosy_thread_.making;
@@ -254,7 +261,8 @@ static inline bool finish_plainly(struct cosy_task *me, int64_t outcome, char *s
     return true;
 }
 
-/* Ends a task in any way and leaves its stack. Returns the task that begins on it next, or NULL with the place to return to. */
+/* Ends a task in any way and leaves its stack. Returns the task that begins on it next, or NULL with the place to
+ * return to. */
 static cosy_cold struct cosy_task *end_unusually(struct cosy_task *me, int64_t outcome, void **ret_sp)
 {
     struct cosy_loop *loop = me->future.loop;
@@ -309,8 +317,9 @@ __attribute__((hot)) static void *task_main(void *arg)
 
 /* ---- parking ---- */
 
-/* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. What needs more than a few
- * words of stack (mapping new stacks, ending tasks that cannot begin) is left to the loop: this stack may be a tiny one. */
+/* The head of the queue is not a task that goes on: begin a new one, begin the next turn, or go to the loop. What needs
+ * more than a few words of stack (mapping new stacks, ending tasks that cannot begin) is left to the loop: this stack
+ * may be a tiny one. */
 static __attribute__((noinline)) int64_t switch_away_slowly(struct cosy_task *me, struct cosy_loop *loop)
 {
     for (;;) {
@@ -320,7 +329,8 @@ static __attribute__((noinline)) int64_t switch_away_slowly(struct cosy_task *me
             loop->head++;
             cosy_thread_.current = task;
             /* Alone in a turn that began here: it goes on, for its saved stack pointer is not of this wait. */
-            return task == me ? me->future.result : cosy_switch_with(&me->future.sp, task->future.sp, task->future.result);
+            return task == me ? me->future.result
+                              : cosy_switch_with(&me->future.sp, task->future.sp, task->future.result);
         }
         if (node->kind == COSY_NODE_TASK_NEW && begin_warm(task_of(node))) {
             struct cosy_task *task = task_of(node);
@@ -335,16 +345,18 @@ static __attribute__((noinline)) int64_t switch_away_slowly(struct cosy_task *me
     }
 }
 
-/* The two cases that are nearly as frequent as a task that goes on: the turn ends, another one may begin at once, and begins with a task that
- * goes on; or a task begins, on a warm stack. Nothing is called but by the last jump, so no register is saved and loaded. */
-static __attribute__((noinline)) int64_t switch_away_leaf(struct cosy_task *me, struct cosy_loop *loop, struct cosy_node_ *node)
+/* The two cases that are nearly as frequent as a task that goes on: the turn ends, another one may begin at once, and
+ * begins with a task that goes on; or a task begins, on a warm stack. Nothing is called but by the last jump, so no
+ * register is saved and loaded. */
+static __attribute__((noinline)) int64_t switch_away_leaf(struct cosy_task *me, struct cosy_loop *loop,
+                                                          struct cosy_node_ *node)
 {
     struct cosy_task *task = task_of(node);
     if (likely(node->kind == COSY_NODE_MARKER)) {
         struct cosy_node_ **head = loop->head, **tail = loop->tail;
         task = task_of(head[1]); /* there is a slot: at least the joint's */
-        if (unlikely(loop->skip == 0) || unlikely(head + 1 == tail) || unlikely(tail + 1 == loop->stop) || unlikely(task == me) ||
-            unlikely(task->future.node.kind != COSY_NODE_TASK))
+        if (unlikely(loop->skip == 0) || unlikely(head + 1 == tail) || unlikely(tail + 1 == loop->stop) ||
+            unlikely(task == me) || unlikely(task->future.node.kind != COSY_NODE_TASK))
             return switch_away_slowly(me, loop);
         loop->skip--;
         *tail = node;
@@ -360,8 +372,9 @@ static __attribute__((noinline)) int64_t switch_away_leaf(struct cosy_task *me, 
     return cosy_switch_start(&me->future.sp, cosy_stack_top(task->stack, task->stack_class), task_main, task);
 }
 
-/* Whoever lets a task go on hands it the result of its wait, or -ECANCELED for a cancel that came while it was queued. So the switch is the last that
- * happens here, and there is no frame of ours to come back to: a return after a switch is mispredicted. */
+/* Whoever lets a task go on hands it the result of its wait, or -ECANCELED for a cancel that came while it was queued.
+ * So the switch is the last that happens here, and there is no frame of ours to come back to: a return after a switch
+ * is mispredicted. */
 static inline int64_t switch_away(struct cosy_task *me)
 {
     struct cosy_loop *loop = cosy_thread_.loop; /* not by way of the task: each switch would wait for the one before */
@@ -405,10 +418,13 @@ static cosy_cold bool take_cancel(struct cosy_task *task)
     return true;
 }
 
-static cosy_cold int64_t value_for(struct cosy_task *task) { return take_cancel(task) ? -ECANCELED : task->future.result; }
+static cosy_cold int64_t value_for(struct cosy_task *task)
+{
+    return take_cancel(task) ? -ECANCELED : task->future.result;
+}
 
-/* Calls in the making (capture.h) stay with the task that makes them; the test kit looks on. A cancel that came before, while the task ran, is
- * still there. */
+/* Calls in the making (capture.h) stay with the task that makes them; the test kit looks on. A cancel that came before,
+ * while the task ran, is still there. */
 static cosy_cold int64_t switch_away_watched(struct cosy_task *me)
 {
     struct cosy_task *making = cosy_thread_.making;
@@ -588,9 +604,10 @@ static cosy_cold void run_eagerly_unusually(struct cosy_task *task)
 
 void cosy_task_run_eagerly(struct cosy_task *task)
 {
-    char *stack = task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED) || task->stack_class != COSY_STACK_CLASS_DEFAULT
-                      ? NULL
-                      : cosy_stack_take_warm(COSY_STACK_CLASS_DEFAULT);
+    char *stack =
+        task->future.node.flags & (FLAG_MUST_CANCEL | FLAG_HOOKED) || task->stack_class != COSY_STACK_CLASS_DEFAULT
+            ? NULL
+            : cosy_stack_take_warm(COSY_STACK_CLASS_DEFAULT);
     if (unlikely(!stack) || unlikely(cosy_thread_.making != NULL)) {
         if (stack)
             cosy_stack_give(stack, COSY_STACK_CLASS_DEFAULT);

@@ -1,11 +1,13 @@
 /* stack.c - stacks: carved out of large mappings, guarded, coloured, pooled.
  *
- * A chunk is one mapping of at least 4 MiB, NORESERVE, cut into stacks of one class (1 KiB << class). Mapping each stack by itself would
- * cost microseconds and, from 32,753 stacks on, meet the kernel's limit on mappings. The lowest page of each stack is a guard:
- * MADV_GUARD_INSTALL where the kernel has it (no mapping of its own), else mprotect while a quarter of the mapping limit lasts, else
- * a canary word that is looked at when the task ends. Stacks smaller than four pages are packed, with a canary only.
+ * A chunk is one mapping of at least 4 MiB, NORESERVE, cut into stacks of one class (1 KiB << class). Mapping each
+ * stack by itself would cost microseconds and, from 32,753 stacks on, meet the kernel's limit on mappings. The lowest
+ * page of each stack is a guard: MADV_GUARD_INSTALL where the kernel has it (no mapping of its own), else mprotect
+ * while a quarter of the mapping limit lasts, else a canary word that is looked at when the task ends. Stacks smaller
+ * than four pages are packed, with a canary only.
  *
- * Free stacks lie in an array used as a LIFO: [0, cold) have given their pages back to the kernel, [cold, count) are warm.
+ * Free stacks lie in an array used as a LIFO: [0, cold) have given their pages back to the kernel, [cold, count) are
+ * warm.
  */
 #include "stack.h"
 
@@ -60,7 +62,8 @@ static cosy_cold void complain(const char *what, size_t bytes)
 
 static void place_canary(char *low) { *(volatile uint64_t *)(void *)low = canary; }
 
-/* Emulators say yes to all advice and follow none: a guard that was only promised would let an overflow run through memory. */
+/* Emulators say yes to all advice and follow none: a guard that was only promised would let an overflow run through
+ * memory. */
 static bool refuses_nonsense(char *low)
 {
     enum { NO_ADVICE = 0x7fffff00 };
@@ -83,8 +86,9 @@ static bool guard(char *low)
         if (atomic_fetch_sub(&mprotect_left, 1) > 0 && mprotect(low, PAGE, PROT_NONE) == 0)
             return true;
         if (atomic_exchange(&guard_way, 3) != 3)
-            cosy_log(COSY_LOG_WARNING, "cosy: too many mappings for more guard pages (vm.max_map_count): further stacks are "
-                                       "protected by a canary only");
+            cosy_log(COSY_LOG_WARNING,
+                     "cosy: too many mappings for more guard pages (vm.max_map_count): further stacks are "
+                     "protected by a canary only");
     }
     return false;
 }
@@ -92,8 +96,11 @@ static bool guard(char *low)
 static void tell_overflow(void *arg)
 {
     struct cosy_task *task = arg;
-    fprintf(stderr, "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u): the canary of its %zu-byte stack is gone\n",
-            cosy_task_name(task), task->site->name, task->site->file, task->site->line, cosy_stack_bytes(task->stack_class));
+    fprintf(
+        stderr,
+        "cosy: fatal: stack overflow in task '%s' (%s, created at %s:%u): the canary of its %zu-byte stack is gone\n",
+        cosy_task_name(task), task->site->name, task->site->file, task->site->line,
+        cosy_stack_bytes(task->stack_class));
     abort();
 }
 
@@ -127,8 +134,10 @@ static struct cosy_stack_chunk *chunk_new(struct cosy_stack_pool *pool, size_t e
     }
     if (!low) {
         cosy_heap_free(chunk);
-        complain("the system has none left, or the process has too many mappings (vm.max_map_count) or too much address space "
-                 "(ulimit -v)", each);
+        complain("the system has none left, or the process has too many mappings (vm.max_map_count) or too much "
+                 "address space "
+                 "(ulimit -v)",
+                 each);
         return NULL;
     }
     /* A sparse stack must not be backed by a 2 MiB page; a dense one may be. */

@@ -6,7 +6,8 @@
 
 struct cosy_stack_chunk;
 
-/* Stacks of this class (16 KiB) and larger have a guard page, or else a canary; smaller ones are packed and have a canary. */
+/* Stacks of this class (16 KiB) and larger have a guard page, or else a canary; smaller ones are packed and have a
+ * canary. */
 enum { COSY_STACK_GUARDED_FROM = 4, COSY_STACK_GUARD_BYTES = 4096 };
 
 /* free is a LIFO of stacks: [0, cold) have given their pages back to the kernel, [cold, count) are warm. */

@@ -17,8 +17,8 @@
 static cosy_cold struct cosy_task *creation_failed(struct cosy_task *object, int error, const char *message)
 {
     if (message)
-        cosy_log(COSY_LOG_ERROR, "cosy: %s: coroutine '%s' created at %s:%u", message, object->site->name, object->site->file,
-                 object->site->line);
+        cosy_log(COSY_LOG_ERROR, "cosy: %s: coroutine '%s' created at %s:%u", message, object->site->name,
+                 object->site->file, object->site->line);
     if (object) {
         cosy_capture_discard(object);
         cosy_task_unref(object);
@@ -58,7 +58,8 @@ static struct cosy_loop *home_of(const struct cosy_task_options *options, int *r
 
 static bool only_eager(const struct cosy_task_options *options)
 {
-    uintptr_t others = (uintptr_t)options->name | options->stack_size | (uintptr_t)options->context | (uintptr_t)options->loop;
+    uintptr_t others =
+        (uintptr_t)options->name | options->stack_size | (uintptr_t)options->context | (uintptr_t)options->loop;
     return options->eager_start && others == 0;
 }
 
@@ -108,7 +109,8 @@ static inline void become_task(struct cosy_task *task, struct cosy_task *me, uns
         task->context = cosy_context_slot_copy(me->context);
 }
 
-static cosy_cold cosy_task *create_object(struct cosy_task *object, const struct cosy_task_options *options, unsigned flags)
+static cosy_cold cosy_task *create_object(struct cosy_task *object, const struct cosy_task_options *options,
+                                          unsigned flags)
 {
     return likely(object != NULL) ? create_in(object, options, flags) : NULL;
 }
@@ -252,7 +254,8 @@ static bool note_request(struct cosy_task *task, const char *reason, const void 
     return true;
 }
 
-/* The task that a cancel of this one goes on to, as a wait of kind passes_on has it; NULL: it ends here, or comes round to where it was. */
+/* The task that a cancel of this one goes on to, as a wait of kind passes_on has it; NULL: it ends here, or comes round
+ * to where it was. */
 static struct cosy_task *passed_on_to(const struct cosy_task *task)
 {
     struct cosy_wait *wait = task->wait;
@@ -277,8 +280,9 @@ static void deliver_here(struct cosy_task *task)
         cosy_task_wake(task, -ECANCELED);
 }
 
-/* Tasks that wait for each other in a circle: a cancel that is passed on comes back to where it began, and would go round for
- * ever. There it is answered that nothing was cancelled, and waits at both ends of the circle let go of it (await.c). */
+/* Tasks that wait for each other in a circle: a cancel that is passed on comes back to where it began, and would go
+ * round for ever. There it is answered that nothing was cancelled, and waits at both ends of the circle let go of it
+ * (await.c). */
 static void end_passing_on(struct cosy_task *task)
 {
     struct cosy_wait *wait = task->wait;
@@ -370,7 +374,10 @@ void cosy_task_drop(cosy_task *task)
 
 bool cosy_task_done(const cosy_task *task) { return task && cosy_future_is_done(&task->future); }
 bool cosy_task_cancelled(const cosy_task *task) { return task && task->future.node.state == STATE_CANCELLED; }
-int cosy_task_result(cosy_task *task, int64_t *ret_result) { return cosy_future_result(cosy_task_future(task), ret_result); }
+int cosy_task_result(cosy_task *task, int64_t *ret_result)
+{
+    return cosy_future_result(cosy_task_future(task), ret_result);
+}
 int cosy_task_error(cosy_task *task) { return cosy_future_error(cosy_task_future(task)); }
 
 int cosy_task_add_done_callback(cosy_task *task, cosy_done_callback callback, void *arg, cosy_context *context)

@@ -1,10 +1,12 @@
 /* task.h - the inside of tasks, coroutines and futures: what the rooms of this floor and the floors above share.
  *
- * One object of 128 bytes, two cache lines, is a coroutine first and a task later; its first part is a future. The objects live in
- * slabs that are never given to anything else, so a stale handle can be told from a live one by its id (cosy_weak).
+ * One object of 128 bytes, two cache lines, is a coroutine first and a task later; its first part is a future. The
+ * objects live in slabs that are never given to anything else, so a stale handle can be told from a live one by its id
+ * (cosy_weak).
  *
  * Invariants
- *  - A pending task is exactly one of: running (the thread's current), queued (on the ready queue), waiting (wait != NULL).
+ *  - A pending task is exactly one of: running (the thread's current), queued (on the ready queue), waiting (wait !=
+ * NULL).
  *  - Only a task that has begun owns a stack, and gives it back the moment it ends. Until then `start` holds the call.
  *  - refs counts the handles, plus one of the loop's while the task is pending.
  *  - callbacks is the first of a circular list of observers, in the order of registration; NULL: none.
@@ -91,9 +93,13 @@ struct cosy_task {
 _Static_assert(sizeof(struct cosy_task) == 128, "a task is two cache lines");
 _Static_assert(offsetof(struct cosy_future, sp) == offsetof(struct cosy_stack_pointer, sp), "marker looks like a task");
 
-/* Kind, state, flags and references of a node as one word: the usual case is told, and made, by a single compare or store. */
+/* Kind, state, flags and references of a node as one word: the usual case is told, and made, by a single compare or
+ * store. */
 typedef uint64_t cosy_head_word __attribute__((may_alias));
-static inline cosy_head_word *cosy_head(struct cosy_task *task) { return (cosy_head_word *)(void *)&task->future.node.kind; }
+static inline cosy_head_word *cosy_head(struct cosy_task *task)
+{
+    return (cosy_head_word *)(void *)&task->future.node.kind;
+}
 #define COSY_HEAD(kind, state, flags, refs)                                                                    \
     ((uint64_t)(kind) | (uint64_t)(state) << 8 | (uint64_t)(flags) << 16 | (uint64_t)(refs) << 32)
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "COSY_HEAD is written for little-endian machines");
@@ -112,7 +118,8 @@ struct cosy_extra {
     struct cosy_driver *driver;  /* tasks: the innermost coroutine that runs inside; driven coroutines: their own */
 };
 
-/* A cancel meets the task's next wait, or the one that it is about to return from: whoever lets a queued one go on must look then. */
+/* A cancel meets the task's next wait, or the one that it is about to return from: whoever lets a queued one go on must
+ * look then. */
 static inline void cosy_task_must_cancel(struct cosy_task *task)
 {
     task->future.node.flags |= FLAG_MUST_CANCEL;
@@ -124,7 +131,8 @@ static inline void cosy_task_must_cancel(struct cosy_task *task)
 
 struct cosy_wait_kind {
     const char *verb; /* "sleeps", "waits for" */
-    /* The task is being cancelled: true when this wait will end it (by cosy_task_wake), false when the caller has to. */
+    /* The task is being cancelled: true when this wait will end it (by cosy_task_wake), false when the caller has
+     * to. */
     bool (*cancel)(struct cosy_wait *wait, struct cosy_task *task);
     /* The future waited for, or NULL. */
     struct cosy_future *(*future)(struct cosy_wait *wait);
@@ -133,19 +141,19 @@ struct cosy_wait_kind {
     const char *(*name)(struct cosy_wait *wait); /* NULL: the verb says it all */
     /* The loop closes under the waiting task: take observers back. NULL: there is nothing to take back. */
     void (*abandon)(struct cosy_wait *wait);
-    /* Its `cancel` does nothing but pass the request on to its future and let go where that has no effect: a chain of such waits is then
-     * followed by a loop, however long it is. */
+    /* Its `cancel` does nothing but pass the request on to its future and let go where that has no effect: a chain of
+     * such waits is then followed by a loop, however long it is. */
     bool passes_on;
-    /* Has heard of a cancel, and waits again until it has what it waits for: a sticky scope, whose cancel meets every wait, lets it. A
-     * wait becomes one of this kind
-     * by its first cancel. */
+    /* Has heard of a cancel, and waits again until it has what it waits for: a sticky scope, whose cancel meets every
+     * wait, lets it. A wait becomes one of this kind by its first cancel. */
     bool patient;
 };
 struct cosy_wait {
     const struct cosy_wait_kind *kind;
 };
 
-/* Suspends the running task until cosy_task_wake; returns the wake's value, or -ECANCELED. `wait` lives on the caller's stack. */
+/* Suspends the running task until cosy_task_wake; returns the wake's value, or -ECANCELED. `wait` lives on the caller's
+ * stack. */
 int64_t cosy_park(struct cosy_task *me, struct cosy_wait *wait);
 
 /* The same for a task that is queued to run already. */
@@ -165,8 +173,8 @@ struct cosy_task *cosy_task_or_complain(const char *what);
 
 /* ---- cancellation and scopes ---- */
 
-/* Cancels on behalf of something inside the task, whose innermost scope when it began was `inside`: only shields within that one hold it back.
- * cosy_task_cancel is that with NULL: it comes from outside of all. */
+/* Cancels on behalf of something inside the task, whose innermost scope when it began was `inside`: only shields within
+ * that one hold it back. cosy_task_cancel is that with NULL: it comes from outside of all. */
 bool cosy_task_cancel_within(struct cosy_task *task, const char *reason, const void *inside);
 /* `count` requests that a shield held back count from now on, and are delivered. */
 void cosy_task_cancel_released(struct cosy_task *task, unsigned count);
@@ -174,8 +182,10 @@ void cosy_task_cancel_released(struct cosy_task *task, unsigned count);
 /* What the floor of flow adds: called for tasks with a scope only. */
 extern struct cosy_cancel_hooks {
     bool (*hold)(struct cosy_task *task, const void *inside); /* a request comes: true when a shield keeps it */
-    void (*delivered)(struct cosy_task *task);                /* a wait gives -ECANCELED for FLAG_MUST_CANCEL, which is cleared */
-    bool (*repeats)(const struct cosy_task *task);            /* FLAG_MUST_CANCEL is only a sticky scope's, not a new request */
+    void (*delivered)(struct cosy_task *task);                /* a wait gives -ECANCELED for FLAG_MUST_CANCEL, which is
+                                                               * cleared */
+    bool (*repeats)(const struct cosy_task *task);            /* FLAG_MUST_CANCEL is only a sticky scope's, not a new
+                                                               * request */
     void (*take_back)(struct cosy_task *task);                /* a request, and none counts: one that a shield holds */
 } cosy_cancel_hooks;
 /* Until a task has begun, an argument of its call lies in the field. */
@@ -201,8 +211,8 @@ struct cosy_observer {
     /* NULL: the task itself is queued. Else it is called in a turn, off the list. */
     void (*notify)(struct cosy_observer *observer);
     void (*discard)(struct cosy_observer *observer); /* never called: the loop closed. NULL: nothing to free */
-    /* Asked as the future ends well, on the stack of whoever ends it: true when that was all there is to know, and no turn is needed for
-     * notify. Of a thousand children that end, only the last one matters. NULL: always notify. */
+    /* Asked as the future ends well, on the stack of whoever ends it: true when that was all there is to know, and no
+     * turn is needed for notify. Of a thousand children that end, only the last one matters. NULL: always notify. */
     bool (*take_note)(struct cosy_observer *observer);
 };
 
@@ -225,7 +235,8 @@ static inline bool cosy_is_task(const struct cosy_future *future) { return futur
 static inline struct cosy_task *cosy_as_task(struct cosy_future *future) { return (struct cosy_task *)(void *)future; }
 /* The outcome as a function's result; takes the error's story over to the running task. */
 int cosy_future_outcome(struct cosy_future *future);
-bool cosy_future_cancel_with(struct cosy_future *future, const char *reason); /* cosy_future_cancel; reason: "" for none */
+bool cosy_future_cancel_with(struct cosy_future *future, const char *reason); /* cosy_future_cancel; reason: "" for
+                                                                               * none */
 /* Waits for it: the heart of cosy_await. */
 int cosy_await_outcome(struct cosy_task *me, struct cosy_future *future);
 /* Any awaitable of gather and its like: a task, future or coroutine (becomes a task). Owns one reference. */
@@ -291,25 +302,29 @@ const char *cosy_error_text(const struct cosy_error *error);
 const char *cosy_future_words(const struct cosy_future *future);
 /* The awaiting task goes on with what it got from `from`. */
 void cosy_error_inherit(int code, struct cosy_future *from);
-/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. A guard's leave foretells what the block
- * will make of a code when it ends, which is after the function's result is settled: *taken_back is how many cancel requests the
- * blocks within it will have taken back by then, to be counted on. */
+/* Between these, cosy_try in the guard's function notes the code that it leaves with in guard->code. A guard's leave
+ * foretells what the block will make of a code when it ends, which is after the function's result is settled:
+ * *taken_back is how many cancel requests the blocks within it will have taken back by then, to be counted on. */
 void cosy_guard_open(struct cosy_guard_ *guard);
 void cosy_guard_close(struct cosy_guard_ *guard);
 void cosy_guards_forget(const char *low, size_t bytes); /* of frames on a stack that is left as it stands */
 /* No record here tells of `code` any longer: a failure without words came after it. */
 void cosy_error_forget(int code);
-/* Takes the thread's latest record away when it tells of `code`, so that another thread may have it; NULL when there is none. */
+/* Takes the thread's latest record away when it tells of `code`, so that another thread may have it; NULL when there is
+ * none. */
 struct cosy_error *cosy_error_take(int code);
-/* A new record with the words of `cause`, which it owns from now on: what happened in `who` ("job 'x' ..."). NULL without memory. */
+/* A new record with the words of `cause`, which it owns from now on: what happened in `who` ("job 'x' ..."). NULL
+ * without memory. */
 struct cosy_error *cosy_error_told_by(int code, struct cosy_error *cause, const char *who);
 /* The task, or for NULL the thread outside tasks, goes on with that record; NULL is fine. */
 void cosy_error_adopt(struct cosy_task *task, struct cosy_error *error);
-/* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by address. */
+/* A failure passes from a driven coroutine's stack to its driver's: the places before and after cannot be compared by
+ * address. */
 void cosy_error_changes_stack(int64_t code);
 /* The whole story as text ("no user 7 (EINVAL)\nAsync traceback ..."), to be freed; NULL without memory. */
 char *cosy_error_story(const struct cosy_error *error, int code, struct cosy_task *task);
-void cosy_report(struct cosy_loop *loop, const char *message, struct cosy_future *future); /* to the exception handler */
+void cosy_report(struct cosy_loop *loop, const char *message, struct cosy_future *future); /* to the exception
+                                                                                            * handler */
 void cosy_error_thread_end(void); /* forgets what the thread knew outside tasks */
 
 /* ---- hooks for tools (hooks.h), as seen from tasks (run.c): NULL is the thread's own stack ---- */
@@ -337,8 +352,8 @@ void cosy_coro_never_awaited(struct cosy_task *object);
 
 /* ---- stacks that run inside a task's, as a call would: those of generators (flow/agen.c) ---- */
 
-/* While its code runs, the task stands on this stack and its caller's frames on the one at outer_sp. Unlike a driver it is no end for
- * cosy_suspend: a coroutine driven by hand that suspends on an inner stack suspends as a whole. */
+/* While its code runs, the task stands on this stack and its caller's frames on the one at outer_sp. Unlike a driver it
+ * is no end for cosy_suspend: a coroutine driven by hand that suspends on an inner stack suspends as a whole. */
 struct cosy_inner_stack {
     struct cosy_inner_stack *next, **place; /* on the thread's list while it owns a stack */
     struct cosy_task *task; /* whose code runs on it; NULL: nobody's */
@@ -353,6 +368,7 @@ extern __thread struct cosy_inner_stack *cosy_inner_stacks __attribute__((tls_mo
 void cosy_inner_stacks_close(struct cosy_loop *loop);
 /* Where the caller's frames lie, when `sp` lies on a stack inside the task's; else NULL. */
 void *cosy_inner_stack_outside(const struct cosy_task *task, const void *sp);
-struct cosy_stack_view *cosy_view_here(struct cosy_task *task); /* of the stack that the task runs on (run.c); NULL: the thread */
+struct cosy_stack_view *cosy_view_here(struct cosy_task *task); /* of the stack that the task runs on (run.c); NULL: the
+                                                                 * thread */
 
 #endif

@@ -72,7 +72,8 @@ __attribute__((unused)) static int entries(const char *path)
     return count;
 }
 
-/* But those that debug mode keeps open to name places: the program's own file, libraries, and what tells their symbols. */
+/* But those that debug mode keeps open to name places: the program's own file, libraries, and what tells their
+ * symbols. */
 __attribute__((unused)) static int open_descriptors(void)
 {
     char program[1024] = "", target[1024];

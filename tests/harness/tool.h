@@ -46,7 +46,8 @@ static inline unsigned less_under_tool(unsigned plainly, unsigned divisor)
     return under_tool() ? (plainly + divisor - 1) / divisor : plainly;
 }
 
-/* Ends a forked child. valgrind would look for leaks in it, whose loop is left as it was: a shell does the exit then. */
+/* Ends a forked child. valgrind would look for leaks in it, whose loop is left as it was: a shell does the exit
+ * then. */
 __attribute__((unused)) static _Noreturn void leave(int status)
 {
     char command[16];

@@ -91,7 +91,8 @@ __attribute__((unused)) static void join_threads(pthread_t *threads, size_t coun
         usleep(100);
 }
 
-/* starve() for what uses the network: the simulated kernel's memory is this process's, and it says ENOBUFS as kernels do. */
+/* starve() for what uses the network: the simulated kernel's memory is this process's, and it says ENOBUFS as kernels
+ * do. */
 __attribute__((unused)) static void starve_kernel_too(int (*scenario)(void))
 {
     begin_test();

@@ -16,7 +16,8 @@ struct books {
 };
 
 /* By whatever network the loop's kernel has. */
-cosy_async __attribute__((unused)) static int try_to_connect(const struct cosy_address *address, cosy_stream **ret_client)
+cosy_async __attribute__((unused)) static int try_to_connect(const struct cosy_address *address,
+                                                             cosy_stream **ret_client)
 {
     char host[COSY_ADDRESS_TEXT];
     cosy_address_host(address, host);

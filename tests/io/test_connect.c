@@ -124,7 +124,8 @@ TASK_TEST(wrong_arguments_are_told)
     ck_assert_int_eq(cosy_open_unix_connection("/x", (cosy_stream **)NULL), -EINVAL);
     ck_assert_int_eq(cosy_open_connection("127.0.0.1", 1, &stream, .stream.high_water = 10, .stream.low_water = 11),
                      -EINVAL);
-    ck_assert_int_eq(cosy_open_unix_connection("/x", &stream, .stream.high_water = 10, .stream.low_water = 11), -EINVAL);
+    ck_assert_int_eq(cosy_open_unix_connection("/x", &stream, .stream.high_water = 10, .stream.low_water = 11),
+                     -EINVAL);
     ck_assert_ptr_null(stream);
     return 0;
 }
@@ -368,7 +369,8 @@ cosy_async static int open_one(unsigned port, const char *path)
 TASK_TEST(small_stacks_are_large_enough)
 {
     struct place place = open_place();
-    cosy_scoped(cosy_task) one = cosy_create_task_with((.stack_size = small_stack()), open_one, place.port, (const char *)NULL);
+    cosy_scoped(cosy_task) one =
+        cosy_create_task_with((.stack_size = small_stack()), open_one, place.port, (const char *)NULL);
     cosy_scoped(cosy_task) other = cosy_create_task_with((.stack_size = small_stack()), open_one, 0u, place.path);
     cosy_scoped(cosy_task) refused =
         cosy_create_task_with((.stack_size = small_stack()), open_one, dead_port("127.0.0.1"), (const char *)NULL);

@@ -74,7 +74,8 @@ TASK_TEST(who_receives_waits_and_who_sends_waits_for_what_was_written)
 
     for (int i = 0; i < 50; i++)
         cosy_try(cosy_write(pair[0], much, sizeof much / 50));
-    cosy_scoped(cosy_task) sending = cosy_create_task(cosy_send_fds, pair[0], "2", (size_t)1, &tube.write_end, (size_t)1);
+    cosy_scoped(cosy_task) sending =
+        cosy_create_task(cosy_send_fds, pair[0], "2", (size_t)1, &tube.write_end, (size_t)1);
     cosy_try(cosy_sleep(COSY_MS(1)));
     ck_assert(!cosy_task_done(sending));
     size_t left = sizeof much, count = 0;

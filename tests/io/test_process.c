@@ -401,7 +401,8 @@ cosy_async static unsigned long long signals_of(const char *name, const struct c
     return signals_in(output_of(COSY_ARGV("cat", "/proc/self/status"), 0, options), name);
 }
 
-/* What this process ignores: whoever started it may have had its reasons (nohup), or posix_spawn, which leaves glibc's own two signals so. */
+/* What this process ignores: whoever started it may have had its reasons (nohup), or posix_spawn, which leaves glibc's
+ * own two signals so. */
 static unsigned long long ignored_here(void)
 {
     char status[8192];

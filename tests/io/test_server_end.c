@@ -304,7 +304,8 @@ TASK_TEST(a_drains_limit_cancels_what_is_left)
     until(books.begun == 1);
     cosy_ns limit = simulated() ? COSY_S(30) : COSY_MS(5), before = now();
     ck_assert_int_eq(cosy_server_drain(server, limit, COSY_S(5)), -ETIMEDOUT);
-    ck_assert_str_eq(cosy_error_message(-ETIMEDOUT), "server 'sleep_long' was drained, and 1 of its clients had to be cancelled");
+    ck_assert_str_eq(cosy_error_message(-ETIMEDOUT),
+                     "server 'sleep_long' was drained, and 1 of its clients had to be cancelled");
     ck_assert_int_ge(now() - before, limit);
     if (simulated())
         ck_assert_int_le(now() - before, limit + COSY_MS(1));

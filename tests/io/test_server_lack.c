@@ -77,7 +77,8 @@ static void check_pause(int error)
     struct cosy_address address;
     char text[COSY_ADDRESS_TEXT];
     ck_assert_int_eq(cosy_server_address(server, 0, &address), 0);
-    snprintf(expected, sizeof expected, "cosy: server 'echo' cannot accept connections on %s, and tries again each second: %s (%s)\n",
+    snprintf(expected, sizeof expected,
+             "cosy: server 'echo' cannot accept connections on %s, and tries again each second: %s (%s)\n",
              cosy_address_text(&address, text), cosy_strerror(error), cosy_errname(error));
     ck_assert_str_eq(logged, expected); /* once */
     ck_assert_int_eq(cosy_stream_close(client), 0);
@@ -282,7 +283,8 @@ END_TEST
 cosy_async static int any_end(void)
 {
     int result = bounded_life();
-    return result == -ECONNRESET || result == -ETIMEDOUT || result == -ENOBUFS ? -ENOMEM : result; /* what the client saw of it */
+    return result == -ECONNRESET || result == -ETIMEDOUT || result == -ENOBUFS ? -ENOMEM : result; /* what the client
+                                                                                                    * saw of it */
 }
 
 static int run_any_end(void)

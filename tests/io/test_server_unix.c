@@ -214,7 +214,8 @@ TASK_TEST(why_a_unix_server_could_not_start_is_told_with_its_path)
     if (simulated()) /* it has no folders */
         return 0;
     ck_assert_int_eq(cosy_start_unix_server(&server, echo, &books, "/tmp/cosy-no-such-dir/sock"), -ENOENT);
-    ck_assert_str_eq(cosy_error_message(-ENOENT), "cannot listen on /tmp/cosy-no-such-dir/sock: No such file or directory");
+    ck_assert_str_eq(cosy_error_message(-ENOENT),
+                     "cannot listen on /tmp/cosy-no-such-dir/sock: No such file or directory");
     ck_assert_int_eq(cosy_start_unix_server(&server, echo, &books, "/dev/null/sock"), -ENOTDIR);
     ck_assert_ptr_nonnull(strstr(logged, "/dev/null/sock")); /* that it could not be looked at */
     logged[0] = 0;

@@ -1,4 +1,5 @@
-/* test_systemd.c - sockets that are there when the program begins. Each test's body runs in a process of its own, with the descriptors from 3 on as it wants them. */
+/* test_systemd.c - sockets that are there when the program begins. Each test's body runs in a process of its own, with
+ * the descriptors from 3 on as it wants them. */
 #include "server_test.h"
 
 #include <sys/wait.h>
@@ -164,4 +165,5 @@ START_TEST(systemds_file_stays)
 }
 END_TEST
 
-TESTS_MAIN("systemd", the_environment_tells_which_descriptors_are_passed, a_server_takes_those_with_its_name, systemds_file_stays)
+TESTS_MAIN("systemd", the_environment_tells_which_descriptors_are_passed, a_server_takes_those_with_its_name,
+           systemds_file_stays)

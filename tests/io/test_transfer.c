@@ -1,4 +1,5 @@
-/* test_transfer.c - files sent into streams, streams moved into streams: with every byte in its place, whatever is slow, ends early or is cancelled. */
+/* test_transfer.c - files sent into streams, streams moved into streams: with every byte in its place, whatever is
+ * slow, ends early or is cancelled. */
 #include "io_test.h"
 
 #include <fcntl.h>
@@ -296,7 +297,8 @@ TASK_TEST(what_was_buffered_is_moved_too)
     return 0;
 }
 
-/* A transfer that is cancelled when so many turns have passed, and then goes on: nothing is lost, nothing comes twice. */
+/* A transfer that is cancelled when so many turns have passed, and then goes on: nothing is lost, nothing comes
+ * twice. */
 cosy_async static int move_with_a_break(int turns_before)
 {
     cosy_stream *in[2], *out[2];

@@ -1,5 +1,5 @@
-/* test_optional.c - what a library answers that was configured without OpenSSL or c-ares: each of their calls refuses, and says why. With
- * them, the same calls work. Runs wherever cosy does: emulated machines have neither.
+/* test_optional.c - what a library answers that was configured without OpenSSL or c-ares: each of their calls refuses,
+ * and says why. With them, the same calls work. Runs wherever cosy does: emulated machines have neither.
  */
 #include <cosy.h>
 
@@ -29,7 +29,8 @@ cosy_async static int tls(void)
 #else
 static bool refused(int result)
 {
-    return result == -ENOTSUP && strcmp(cosy_error_message(-ENOTSUP), "TLS: this library was built without OpenSSL") == 0;
+    return result == -ENOTSUP &&
+           strcmp(cosy_error_message(-ENOTSUP), "TLS: this library was built without OpenSSL") == 0;
 }
 
 cosy_async static int serve(cosy_stream *stream, void *arg)

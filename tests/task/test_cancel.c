@@ -649,7 +649,7 @@ COSY_TEST_MAIN("cancel", before_the_first_step_the_body_never_runs, before_the_f
                the_last_uncancel_drops_an_undelivered_cancel, uncancel_before_the_first_step_lets_it_run,
                is_passed_on_to_the_awaited_task, that_the_awaited_task_swallows_gives_its_result,
                is_passed_on_to_the_awaited_future, requested_while_running_is_passed_on_too,
-               waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter, reason_travels_along_a_chain_of_awaits,
-               reason_is_not_an_older_one, reason_goes_with_a_future, reason_is_of_the_last_cancel,
-               and_completion_in_one_turn, and_a_timer_in_one_turn, of_a_sleeper_whose_timer_has_fired, of_each_other,
-               at_every_turn_of_a_chain, of_a_long_chain)
+               waiters_of_a_cancelled_task_are_not_cancelled, reason_reaches_the_awaiter,
+               reason_travels_along_a_chain_of_awaits, reason_is_not_an_older_one, reason_goes_with_a_future,
+               reason_is_of_the_last_cancel, and_completion_in_one_turn, and_a_timer_in_one_turn,
+               of_a_sleeper_whose_timer_has_fired, of_each_other, at_every_turn_of_a_chain, of_a_long_chain)

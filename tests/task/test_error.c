@@ -332,4 +332,5 @@ COSY_TEST_MAIN("error", try_gives_the_value_or_leaves, message_is_of_its_code, l
                an_ignored_message_is_not_told_of_a_deeper_failure, a_new_failure_forgets_the_old_places,
                message_and_places_cross_tasks, each_awaiter_gets_the_message, message_of_a_future_crosses,
                tasks_do_not_see_each_others_errors, a_handled_message_is_not_the_tasks, long_chains_of_tasks_are_told,
-               message_leaves_the_run, errors_need_no_loop, a_thread_without_tasks_takes_its_message_along, lack_of_memory_loses_only_the_message)
+               message_leaves_the_run, errors_need_no_loop, a_thread_without_tasks_takes_its_message_along,
+               lack_of_memory_loses_only_the_message)

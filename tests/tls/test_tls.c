@@ -117,7 +117,8 @@ ASYNC_TEST(a_unix_server_and_its_clients_by_options)
     int served = 0;
     char answer[5], path[64], expected[200];
     cosy_scoped(cosy_server) server = NULL;
-    ck_ok(cosy_start_unix_server(&server, echo, &served, in_abstract_space(path, sizeof path), .tls = world.for_server));
+    ck_ok(
+        cosy_start_unix_server(&server, echo, &served, in_abstract_space(path, sizeof path), .tls = world.for_server));
     cosy_stream *stream;
     ck_ok(cosy_open_unix_connection(path, &stream, .tls = world.for_client, .server_hostname = "a.wild.test"));
     ck_ok(cosy_write(stream, "hello", 5));

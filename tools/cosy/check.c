@@ -41,7 +41,9 @@ static int check_file(const char *clang, const struct list *options, const char 
     char *include = path_of_include();
     list_add(&command, clang);
     add_user_cflags(&command, include);
-    list_add_words(&command, "-fsyntax-only -Wthread-safety -Wno-macro-redefined -fno-color-diagnostics -fno-diagnostics-show-option");
+    list_add_words(
+        &command,
+        "-fsyntax-only -Wthread-safety -Wno-macro-redefined -fno-color-diagnostics -fno-diagnostics-show-option");
     list_add_words(&command, "-DCOSY_CHECK_C_LIBRARY_ -include cosy/colour.h");
     for (size_t i = 0; i < options->count; i++)
         list_add(&command, options->items[i]);

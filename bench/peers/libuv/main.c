@@ -217,7 +217,9 @@ static void output_came(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffe
 static void start_program(uv_loop_t *loop)
 {
     static char *just_true[] = {"/bin/true", NULL}, *echo[] = {"/bin/echo", "hello", NULL};
-    uv_stdio_container_t stdio[3] = {{.flags = UV_INHERIT_FD, .data.fd = 0}, {.flags = UV_INHERIT_FD, .data.fd = 1}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_stdio_container_t stdio[3] = {{.flags = UV_INHERIT_FD, .data.fd = 0},
+                                     {.flags = UV_INHERIT_FD, .data.fd = 1},
+                                     {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {.exit_cb = program_ended, .stdio_count = 3, .stdio = stdio};
     options.args = with_output ? echo : just_true;
     options.file = options.args[0];

@@ -70,7 +70,8 @@
 	.cfi_endproc
 	.size	cosy_switch, .-cosy_switch
 
-/* The same, and rdx becomes the result of the call that goes on there: who leaves by it in his last act needs no frame to come back to. */
+/* The same, and rdx becomes the result of the call that goes on there: who leaves by it in his last act needs no frame
+ * to come back to. */
 	function cosy_switch_with
 	.cfi_startproc
 	endbr64

@@ -155,7 +155,8 @@ static int epoll_unwatch(struct cosy_sys *sys, uint64_t id)
     return 0;
 }
 
-/* The kernel forgets a descriptor when its last copy is closed; if there are others, what they cause is recognised as stale. */
+/* The kernel forgets a descriptor when its last copy is closed; if there are others, what they cause is recognised as
+ * stale. */
 static void epoll_close_fd(struct cosy_sys *sys, int fd, uint64_t watch_id)
 {
     struct epoll *self = epoll_of(sys);

@@ -84,8 +84,9 @@ static int net_readv(struct cosy_sys *sys, int fd, const struct iovec *parts, in
     return COSY_SYS_CALL(readv(fd, parts, count));
 }
 
-/* writev, sendfile and splice raise SIGPIPE where nobody reads, and have no flag against it. Blocked for the call, the signal stays pending and is
- * taken; one that was pending before is left alone: there can be such a one only where it was blocked before. */
+/* writev, sendfile and splice raise SIGPIPE where nobody reads, and have no flag against it. Blocked for the call, the
+ * signal stays pending and is taken; one that was pending before is left alone: there can be such a one only where it
+ * was blocked before. */
 struct sigpipe {
     sigset_t only, before;
     bool was_blocked, was_pending;

@@ -9,11 +9,12 @@
  *  - A watch that wants events, lives and is not armed is on the list `due`.
  *  - A request whose watch gave it up is in `cancels` until its removal is in the submission queue. There is room for
  *    one per watch, because a watch is only armed again after `cancels` was emptied: a cancel cannot be lost.
- *  - An edge watch has a multishot poll instead, which stays armed. What it reports is gathered in `edges`, and the watch is on the list `edged`
- *    while there is any: edges are never dropped, and wait() does not sleep on one.
- *  - A descriptor whose watch is armed is closed by the ring, behind the cancel: the request holds the open file. It stands in
- *    `closing`, which has as many places as `cancels`, until then.
- *  - Operations on files (uring_ops.h) hold memory of the program's. So a ring that has any is not left: another thread's wait() is refused.
+ *  - An edge watch has a multishot poll instead, which stays armed. What it reports is gathered in `edges`, and the
+ *    watch is on the list `edged` while there is any: edges are never dropped, and wait() does not sleep on one.
+ *  - A descriptor whose watch is armed is closed by the ring, behind the cancel: the request holds the open file. It
+ *    stands in `closing`, which has as many places as `cancels`, until then.
+ *  - Operations on files (uring_ops.h) hold memory of the program's. So a ring that has any is not left: another
+ * thread's wait() is refused.
  *  - What the kernel noted while the program ran is a hint only, because the program may have read since. Completions
  *    that lie there when wait() begins are asked for again, in the same enter. Of noted wake-ups that become
  *    completions in the enter, the kernel reports the state of then: wait() asks poll(2) for the state of now.
@@ -298,7 +299,8 @@ static void close_directly(struct uring *self)
         close(self->closing[--self->closing_count]);
 }
 
-/* Not by POLL_REMOVE: that refuses (EALREADY) a poll whose wake-up is on its way, and a multishot one would stay for good. */
+/* Not by POLL_REMOVE: that refuses (EALREADY) a poll whose wake-up is on its way, and a multishot one would stay for
+ * good. */
 static int prepare_cancels(struct uring *self)
 {
     struct io_uring_sqe *sqe;
@@ -412,7 +414,9 @@ static void note_edge(struct uring *self, struct cosy_watch *watch, const struct
 {
     if (!(cqe->flags & IORING_CQE_F_MORE))
         watch->armed = false;
-    unsigned ready = cqe->res >= 0 ? cosy_sys_from_poll((unsigned)cqe->res) : will_pass(cqe->res) ? 0 : COSY_SYS_INVALID;
+    unsigned ready = cqe->res >= 0         ? cosy_sys_from_poll((unsigned)cqe->res)
+                     : will_pass(cqe->res) ? 0
+                                           : COSY_SYS_INVALID;
     if (ready & COSY_SYS_INVALID)
         watch->dead = true;
     else if (!watch->armed)
@@ -535,7 +539,8 @@ static void make_all_due(struct uring *self)
     }
 }
 
-/* What is in flight stays with the ring of the thread that sent it; a forked child has only copies of what the parent's will write to. */
+/* What is in flight stays with the ring of the thread that sent it; a forked child has only copies of what the parent's
+ * will write to. */
 static int leave_files(struct uring *self)
 {
     if (self->files.sent && self->process == getpid())
@@ -908,7 +913,8 @@ int cosy_sys_open_uring(struct cosy_sys **ret_sys, const struct cosy_sys_config 
     self->sys.net = &cosy_linux_net_ops;
     self->spin.limit = config->spin;
     self->notify_fd = -1;
-    self->on_valgrind = RUNNING_ON_VALGRIND && !getenv("COSY_HOOKS"); /* with COSY_HOOKS=0, the ordinary paths are counted */
+    self->on_valgrind = RUNNING_ON_VALGRIND && !getenv("COSY_HOOKS"); /* with COSY_HOOKS=0, the ordinary paths are
+                                                                       * counted */
     cosy_watches_init(&self->watches);
     cosy_list_init(&self->due);
     cosy_list_init(&self->edged);

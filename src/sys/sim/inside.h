@@ -1,12 +1,13 @@
 /* inside.h - what the files of the simulated kernel share: descriptors, files behind them, what is under way.
  *
  * Invariants
- *  - A file lives as long as something refers to it: its descriptors, messages under way that carry it (SCM_RIGHTS), and a line of
- *    connections that wait to be accepted. When the last is gone its kind's close() ends what it does for others and frees it.
+ *  - A file lives as long as something refers to it: its descriptors, messages under way that carry it (SCM_RIGHTS),
+ *    and a line of connections that wait to be accepted. When the last is gone its kind's close() ends what it does for
+ *    others and frees it.
  *  - Nothing is under way (`network.next` is NULL) exactly when no time that passes can change anything.
  *  - Whatever changes a file's readiness calls cosy_sim_touch: edges come from there only.
- *  - What is due is delivered before each call and each look at readiness (cosy_sim_catch_up), so that with no latency an answer is
- *    there when the next call is made.
+ *  - What is due is delivered before each call and each look at readiness (cosy_sim_catch_up), so that with no latency
+ *    an answer is there when the next call is made.
  */
 #ifndef COSY_SYS_SIM_INSIDE_H
 #define COSY_SYS_SIM_INSIDE_H
@@ -197,7 +198,8 @@ void cosy_sim_flow_drop_unseen(struct sim_network *network, struct sim_flow *flo
 
 int cosy_sim_pipe(struct sim_network *network, int fds[2]);
 extern const struct sim_file_kind cosy_sim_pipe_kind;
-int cosy_sim_pipe_read(struct sim_network *network, struct sim_file *file, struct sim_parts parts, size_t size, bool keep);
+int cosy_sim_pipe_read(struct sim_network *network, struct sim_file *file, struct sim_parts parts, size_t size,
+                       bool keep);
 int cosy_sim_pipe_write(struct sim_network *network, struct sim_file *file, struct sim_parts parts, size_t size);
 
 /* A descriptor whose readiness a test sets by hand. */

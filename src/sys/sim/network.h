@@ -1,8 +1,8 @@
 /* network.h - the doors of the simulated network for tests: what character it has, and which hosts there are.
  *
- * All of it belongs to one simulated kernel and goes with it. Without any of it the network is quick, whole and faultless, and knows the
- * machine itself only: localhost, 127.0.0.0/8, ::1, and 192.0.2.1 and 2001:db8::1, which stand for its address to others.
- * All calls belong to the loop's thread.
+ * All of it belongs to one simulated kernel and goes with it. Without any of it the network is quick, whole and
+ * faultless, and knows the machine itself only: localhost, 127.0.0.0/8, ::1, and 192.0.2.1 and 2001:db8::1, which stand
+ * for its address to others. All calls belong to the loop's thread.
  */
 #ifndef COSY_SYS_SIM_NETWORK_H
 #define COSY_SYS_SIM_NETWORK_H
@@ -41,7 +41,8 @@ struct cosy_sim_host {
 };
 
 void cosy_sim_set_character(struct cosy_sys *sys, const struct cosy_sim_character *character);
-/* Adds an address to a name, behind those it has, or tells anew how the address behaves. -EINVAL: no numeric address; -ENOMEM. */
+/* Adds an address to a name, behind those it has, or tells anew how the address behaves. -EINVAL: no numeric address;
+ * -ENOMEM. */
 int cosy_sim_add_host(struct cosy_sys *sys, const struct cosy_sim_host *host);
 
 /* When the next thing under way arrives; COSY_NEVER: nothing is under way. */

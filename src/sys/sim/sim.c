@@ -1,15 +1,15 @@
 /* sim.c - a simulated kernel: time that only moves when everybody waits, and chance that a seed decides.
  *
  * Real descriptors may be watched too; they are polled without waiting before time moves, so what happens between
- * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows: its sockets
- * and pipes (net.c and its like).
+ * descriptors of one thread is the same in each run. Virtual descriptors are numbers that only this instance knows: its
+ * sockets and pipes (net.c and its like).
  *
  * Invariants
- *  - Within wait() the clock moves only when nothing is ready and no wake is pending. It jumps, to the next delivery of the network or
- *    to the deadline, unless threads outside the simulation are at work for it: then it goes as the machine's does, so that a job gets
- *    the time that a limit gives it.
- *  - The `edges` of an edge watch are: of a real descriptor what was told and not asked for again; of a virtual one what changed and
- *    was not told yet, and FALSE_ALARM when it is to be told whatever is true.
+ *  - Within wait() the clock moves only when nothing is ready and no wake is pending. It jumps, to the next delivery of
+ *    the network or to the deadline, unless threads outside the simulation are at work for it: then it goes as the
+ *    machine's does, so that a job gets the time that a limit gives it.
+ *  - The `edges` of an edge watch are: of a real descriptor what was told and not asked for again; of a virtual one
+ *    what changed and was not told yet, and FALSE_ALARM when it is to be told whatever is true.
  *  - Random numbers are drawn by cosy_sim_random() and for the order of two or more ready events, nowhere else.
  */
 #include "../sys.h"

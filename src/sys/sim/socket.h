@@ -1,8 +1,8 @@
 /* socket.h - sockets of the simulated network, and what its files do for each other.
  *
  * Invariants
- *  - The two ends of a connection point to each other by `peer`; the one that is closed or reset first clears both. What an end
- *    has sent lies in the other's `in`, so it arrives although the sender is gone.
+ *  - The two ends of a connection point to each other by `peer`; the one that is closed or reset first clears both.
+ *    What an end has sent lies in the other's `in`, so it arrives although the sender is gone.
  *  - A socket with a port is in the bucket of that port (`of_port`); a Unix socket with a name has `name`.
  *  - The sockets in a listener's line have one reference, the line's, and `listener`.
  *  - `full` is set while a writer has been told that there is no room; whoever makes room clears it and makes an edge.
@@ -94,14 +94,15 @@ static inline struct sim_socket *sim_socket_of(struct sim_file *file)
 }
 
 /* net_socket.c */
-int cosy_sim_socket_new(struct sim_network *network, int family, int type, int protocol, struct sim_socket **ret_socket);
+int cosy_sim_socket_new(struct sim_network *network, int family, int type, int protocol,
+                        struct sim_socket **ret_socket);
 int cosy_sim_socket(struct sim_network *network, int family, int type, int protocol);
 int cosy_sim_socketpair(struct sim_network *network, int family, int type, int protocol, int fds[2]);
 int cosy_sim_take_error(struct sim_socket *socket); /* negative or 0 */
 
 /* net_stream.c: TCP, Unix streams and their packets */
-int cosy_sim_stream_receive(struct sim_network *network, struct sim_socket *socket, struct sim_parts *parts, size_t size,
-                            struct msghdr *message, int flags);
+int cosy_sim_stream_receive(struct sim_network *network, struct sim_socket *socket, struct sim_parts *parts,
+                            size_t size, struct msghdr *message, int flags);
 int cosy_sim_stream_send(struct sim_network *network, struct sim_socket *socket, struct sim_parts *parts, size_t size,
                          struct sim_rights **rights);
 bool cosy_sim_stream_writable(const struct sim_socket *socket);
@@ -143,8 +144,8 @@ int cosy_sim_bind_port(struct sim_network *network, struct sim_socket *socket, c
 int cosy_sim_bind_any_port(struct sim_network *network, struct sim_socket *socket, const struct sim_address *target);
 void cosy_sim_enter_port(struct sim_network *network, struct sim_socket *socket);
 bool cosy_sim_port_allows_listening(struct sim_network *network, struct sim_socket *socket);
-/* Who hears what goes to this address: a listener, or a datagram socket; NULL: nobody. `from`: of connected datagram sockets the one that it is
- * connected to. */
+/* Who hears what goes to this address: a listener, or a datagram socket; NULL: nobody. `from`: of connected datagram
+ * sockets the one that it is connected to. */
 struct sim_socket *cosy_sim_find_port(struct sim_network *network, const struct sim_address *to, int type,
                                       const struct sim_address *from);
 static inline in_port_t sim_port(const struct sim_address *address)
@@ -188,7 +189,8 @@ int cosy_sim_look_up(struct cosy_sys *sys, const char *host, int family, struct 
 /* What a message carries: *ret_rights NULL when nothing. -EBADF, -EINVAL, -ENOBUFS. */
 int cosy_sim_rights_take(struct sim_network *network, const struct msghdr *message, struct sim_rights **ret_rights);
 void cosy_sim_rights_free(struct sim_network *network, struct sim_rights *rights);
-/* Installs them into the receiver's control buffer, whose pointer becomes NULL then; with `keep` the message has them still. Sets MSG_CTRUNC. */
+/* Installs them into the receiver's control buffer, whose pointer becomes NULL then; with `keep` the message has them
+ * still. Sets MSG_CTRUNC. */
 void cosy_sim_rights_give(struct sim_network *network, struct sim_rights *rights, struct msghdr *message, bool keep);
 
 /* net_datagram.c */

@@ -1,5 +1,6 @@
 /* Captured calls for aarch64: the stubs that are called in place of an async function, and their replay.
- * capture.h describes the block: coroutine 0, function 8, eight integer registers 16, vector registers 80, then stack words. */
+ * capture.h describes the block: coroutine 0, function 8, eight integer registers 16, vector registers 80, then stack
+ * words. */
 #if defined(__aarch64__)
 
 	.equ	THREAD_MAKING, 24
@@ -18,8 +19,8 @@
 \name:
 	.endm
 
-/* Finds the innermost call in the making that began in the calling frame (x29: call.h makes sure of a frame pointer), passing those that
- * were left in the middle, and notes it. x16 = its object; x9, x10 are used. */
+/* Finds the innermost call in the making that began in the calling frame (x29: call.h makes sure of a frame pointer),
+ * passing those that were left in the middle, and notes it. x16 = its object; x9, x10 are used. */
 	.macro find_object
 	adrp	x16, :gottprel:cosy_thread_
 	ldr	x16, [x16, #:gottprel_lo12:cosy_thread_]
@@ -42,8 +43,8 @@
 	stp	x6, x7, [x16, #64]
 	.endm
 
-/* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40, scope 120,
- * error 48. */
+/* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40,
+ * scope 120, error 48. */
 	function cosy_capture_inline
 	.cfi_startproc
 	hint	#34			/* bti c */

@@ -1,5 +1,6 @@
 /* Captured calls for x86-64: the stubs that are called in place of an async function, and their replay.
- * capture.h describes the block: coroutine 0, function 8, six integer registers 16, rax 64, vector registers 80, then stack words. */
+ * capture.h describes the block: coroutine 0, function 8, six integer registers 16, rax 64, vector registers 80, then
+ * stack words. */
 #if defined(__x86_64__)
 
 	.equ	THREAD_MAKING, 24
@@ -18,8 +19,9 @@
 \name:
 	.endm
 
-/* Finds the innermost call in the making that began in the calling frame (rbp: call.h makes sure of a frame pointer), passing those that
- * were left in the middle, and notes it. r10 = its object, r11 = offset of cosy_thread_ in thread-local storage. */
+/* Finds the innermost call in the making that began in the calling frame (rbp: call.h makes sure of a frame pointer),
+ * passing those that were left in the middle, and notes it. r10 = its object, r11 = offset of cosy_thread_ in
+ * thread-local storage. */
 	.macro find_object
 	movq	cosy_thread_@gottpoff(%rip), %r11
 	movq	%fs:THREAD_MAKING(%r11), %r10
@@ -41,8 +43,8 @@
 	movq	%rax, 64(%r10)
 	.endm
 
-/* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40, scope 120,
- * error 48. */
+/* Up to three integer arguments fit into the object itself, whose fields are free before its first step: result 40,
+ * scope 120, error 48. */
 	function cosy_capture_inline
 	.cfi_startproc
 	endbr64

@@ -1,8 +1,8 @@
 /* cosy_yield for x86-64: the plain case straight from one task to the next, without a C frame to return through.
  *
- * A return after a switch is mispredicted, because the processor predicts returns from the order of calls; so this function is the only one
- * between the task's own code and the switch, and it leaves by a jump. The queue operations are those of cosy_ready_append and of
- * switch_away in run.c; offsets are checked in run.c.
+ * A return after a switch is mispredicted, because the processor predicts returns from the order of calls; so this
+ * function is the only one between the task's own code and the switch, and it leaves by a jump. The queue operations
+ * are those of cosy_ready_append and of switch_away in run.c; offsets are checked in run.c.
  */
 #if defined(__x86_64__)
 

@@ -174,7 +174,8 @@ cosy_async static int both(struct pipe *pipe)
 {
     struct cosy_sys *kernel = cosy_running_loop()->sys;
     cosy_try(kernel->net->socketpair(kernel, AF_UNIX, SOCK_STREAM, 0, pipe->fds));
-    cosy_task *pouring = cosy_create_task_with((.eager_start = true), pour, pipe); /* or a cancel would keep it from beginning */
+    cosy_task *pouring = cosy_create_task_with((.eager_start = true), pour, pipe); /* or a cancel would keep it from
+                                                                                    * beginning */
     cosy_task *drinking = cosy_create_task_with((.eager_start = true), drink, pipe);
     int cancels = below(6);
     while (!cosy_task_done(pouring)) {

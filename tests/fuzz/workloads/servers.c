@@ -1,4 +1,5 @@
-/* A server and its clients, of whom some talk, some are silent, some vanish; the server is ended in any way, at any time.
+/* A server and its clients, of whom some talk, some are silent, some vanish; the server is ended in any way, at any
+ * time.
  *
  * Invariants: every handler that began has ended when the server is freed; there are never more of them than it allows;
  * an answer is what was asked; a drain says whether it had to cancel; nobody waits at rest; no descriptor is left open.
