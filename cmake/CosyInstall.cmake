@@ -35,7 +35,7 @@ endforeach()
 list(JOIN COSY_USER_C_ERRORS " " errors)
 list(JOIN COSY_USER_CODEGEN " " codegen)
 string(APPEND codegen " ${COSY_USER_FRAMES}")
-set(COSY_PC_CFLAGS "${errors} ${codegen}")
+set(COSY_PC_CFLAGS "-D_GNU_SOURCE= ${errors} ${codegen}") # as `cosy run` compiles
 list(JOIN COSY_USER_LINK " " COSY_PC_LIBS)
 set(COSY_PC_LIBS_PRIVATE "")
 foreach(library IN LISTS COSY_LINK_LIBRARIES)

@@ -17,7 +17,6 @@
 #include "object.h"
 #include "stack.h"
 
-/* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 /* What arch/yield_*.S knows of these structs. */
 _Static_assert(offsetof(struct cosy_thread, current) == 0, "known to yield_*.S");
 _Static_assert(offsetof(struct cosy_task, future.node.kind) == 8 &&
@@ -33,6 +32,7 @@ _Static_assert(COSY_NODE_TASK == 1 && COSY_NODE_MARKER == 0 && FLAGS_SLOW_PARK =
 
 enum { TIMED_IDLE, TIMED_ARMED }; /* node.state of a cosy_timed_wait */
 
+/* An eager first step runs inside the call that created the task: where to come back to. Nested ones form a chain. */
 struct eager {
     struct eager *outer;
     struct cosy_task *parent; /* NULL: a callback */

@@ -99,6 +99,18 @@ class InstallTest(unittest.TestCase):
         self.assertTrue(self.needs_shared("main"))
         self.assertEqual(self.do("./main", LD_LIBRARY_PATH=self.libdir), "hello\n")
 
+    def test_pkg_config_compiles_what_cosy_compiles(self):
+        self.write("gnu.c", "#define _GNU_SOURCE\n#include <cosy.h>\n#include <stdio.h>\n#include <string.h>\n"
+                   "cosy_async static int amain(void)\n{\n    return puts(basename(\"a/b\")) < 0;\n}\n"
+                   "int main(void) { return cosy_main(amain); }\n")
+        self.write("plain.c", "#include <cosy.h>\n#include <stdio.h>\n#include <string.h>\n"
+                   "cosy_async static int amain(void)\n{\n    return puts(basename(\"a/b\")) < 0;\n}\n"
+                   "int main(void) { return cosy_main(amain); }\n")
+        for name in ("gnu", "plain"):
+            self.assertEqual(self.do("cosy", "run", name + ".c"), "b\n")
+            self.do(self.cc, "-Wall", "-Wextra", "-Werror", name + ".c", "-o", name, *self.pkg_config("--cflags", "--libs", "cosy"))
+            self.assertEqual(self.do("./" + name, LD_LIBRARY_PATH=self.libdir), "b\n")
+
     def test_pkg_config_static(self):
         flags = self.pkg_config("--cflags", "--libs", "--static", "cosy")
         flags = ["-l:libcosy.a" if flag == "-lcosy" else flag for flag in flags]
