@@ -35,7 +35,7 @@ function(cosy_library target kind)
     target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/src"
         PUBLIC "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE COSY_VERSION_STRING="${PROJECT_VERSION}"
-        ${COSY_FEATURE_DEFINITIONS})
+        ${COSY_FEATURE_DEFINITIONS} INTERFACE "$<INSTALL_INTERFACE:_GNU_SOURCE=>") # as `cosy run` compiles
     # Places of the library in tracebacks: src/flow/timeout.c, not the path of whoever built it.
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>"
         "$<$<COMPILE_LANGUAGE:C>:${COSY_WARNINGS}>"

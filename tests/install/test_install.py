@@ -15,6 +15,12 @@ PROGRAM = """#include <cosy.h>
 cosy_async static int amain(void) { cosy_try(cosy_sleep(COSY_MS(1))); puts("hello"); return 0; }
 int main(void) { return cosy_main(amain); }
 """
+USES_GNU = """#include <cosy.h>
+#include <stdio.h>
+#include <string.h>
+cosy_async static int amain(void) { return puts(basename("a/b")) < 0; }
+int main(void) { return cosy_main(amain); }
+"""
 CMAKELISTS = """cmake_minimum_required(VERSION 3.18)
 project(user LANGUAGES C)
 find_package(cosy 0.1 REQUIRED)
@@ -22,6 +28,8 @@ add_executable(user_shared main.c)
 target_link_libraries(user_shared PRIVATE cosy::cosy)
 add_executable(user_static main.c)
 target_link_libraries(user_static PRIVATE cosy::cosy_static)
+add_executable(user_gnu gnu.c)
+target_link_libraries(user_gnu PRIVATE cosy::cosy)
 """
 
 
@@ -100,12 +108,8 @@ class InstallTest(unittest.TestCase):
         self.assertEqual(self.do("./main", LD_LIBRARY_PATH=self.libdir), "hello\n")
 
     def test_pkg_config_compiles_what_cosy_compiles(self):
-        self.write("gnu.c", "#define _GNU_SOURCE\n#include <cosy.h>\n#include <stdio.h>\n#include <string.h>\n"
-                   "cosy_async static int amain(void)\n{\n    return puts(basename(\"a/b\")) < 0;\n}\n"
-                   "int main(void) { return cosy_main(amain); }\n")
-        self.write("plain.c", "#include <cosy.h>\n#include <stdio.h>\n#include <string.h>\n"
-                   "cosy_async static int amain(void)\n{\n    return puts(basename(\"a/b\")) < 0;\n}\n"
-                   "int main(void) { return cosy_main(amain); }\n")
+        self.write("gnu.c", "#define _GNU_SOURCE\n" + USES_GNU)
+        self.write("plain.c", USES_GNU)
         for name in ("gnu", "plain"):
             self.assertEqual(self.do("cosy", "run", name + ".c"), "b\n")
             self.do(self.cc, "-Wall", "-Wextra", "-Werror", name + ".c", "-o", name, *self.pkg_config("--cflags", "--libs", "cosy"))
@@ -120,10 +124,12 @@ class InstallTest(unittest.TestCase):
 
     def test_find_package(self):
         self.write("CMakeLists.txt", CMAKELISTS)
+        self.write("gnu.c", USES_GNU)
         self.do(CMAKE, "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=RelWithDebInfo")
         self.do(CMAKE, "--build", "build", "--verbose")
         self.assertEqual(self.do("build/user_shared"), "hello\n")
         self.assertEqual(self.do("build/user_static"), "hello\n")
+        self.assertEqual(self.do("build/user_gnu"), "b\n")
         self.assertTrue(self.needs_shared("build/user_shared"))
         self.assertFalse(self.needs_shared("build/user_static"))
 
