@@ -1,5 +1,6 @@
 /* test_fork.c - forks in a running program: the child's copy of the loop is dead, or takes the parent's place. */
 #include "../harness/cosy_test.h"
+#include "../harness/forked.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -7,31 +8,6 @@
 #include <sys/socket.h>
 
 #define ck_ok(result) ck_assert_int_eq((result), 0)
-
-/* What fn comes to in a forked child: its exit status. Assertions do not work there. */
-#define FORKED(status, ...)                                                                                            \
-    do {                                                                                                               \
-        int status_;                                                                                                   \
-        fflush(NULL);                                                                                                  \
-        pid_t pid_ = fork();                                                                                           \
-        if (pid_ == 0)                                                                                                 \
-            leave(__VA_ARGS__);                                                                                        \
-        ck_assert_int_eq(waitpid(pid_, &status_, 0), pid_);                                                            \
-        ck_assert_int_eq(status_, (status) << 8);                                                                      \
-    } while (0)
-
-static int which_fails(const bool *holds, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (!holds[i])
-            return i + 1;
-    return 0;
-}
-
-/* The thread sanitizer knows no forks of programs with threads or fibers: what it tells of such a child is not so. */
-#define NOT_UNDER_TSAN(...)                                                                                            \
-    if (UNDER_TSAN)                                                                                                    \
-    return __VA_ARGS__
 
 /* ---- nothing is shared ---- */
 
