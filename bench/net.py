@@ -23,6 +23,8 @@ CONTESTANTS = {
     "cosy_spin": ("cosy", dict(URING, BENCH_SPIN_US="20")),
     "io_uring": ("net_uring", {}),
     "io_uring_sqe": ("net_uring", {"BENCH_SEND": "sqe"}),
+    "io_uring_zc": ("net_uring", {"BENCH_SEND": "zc"}),
+    "io_uring_bundle": ("net_uring", {"BENCH_RECEIVE": "bundle"}),
     "epoll": ("net_epoll", {}),
     "epoll_single": ("net_epoll", {"BENCH_SINGLE": "1"}),
     "epoll_copy": ("net_epoll", {"BENCH_COPY": "1"}),
@@ -33,8 +35,8 @@ CONTESTANTS = {
     "asyncio": ("asyncio", {}),
 }
 PROGRAMS = {program for program, _ in CONTESTANTS.values()}
-ONLY_WHERE_NAMED = {"cosy_spin", "io_uring_sqe", "epoll_single", "epoll_copy"}
-HAND_WRITTEN = ("io_uring", "io_uring_sqe", "epoll", "epoll_copy")
+ONLY_WHERE_NAMED = {"cosy_spin", "io_uring_sqe", "io_uring_zc", "io_uring_bundle", "epoll_single", "epoll_copy"}
+HAND_WRITTEN = ("io_uring", "io_uring_sqe", "io_uring_zc", "io_uring_bundle", "epoll", "epoll_copy")
 PEERS = ("go", "tokio", "libuv", "uvloop", "asyncio")
 
 

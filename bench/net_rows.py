@@ -25,6 +25,7 @@ class NetRow:
 ECHO = (("hand", 0.97), ("cpu", 1.03), ("epoll", 0.95), ("tail", 1.03))
 AHEAD = (("peer", 1.0),)
 BATCHED = ("epoll_single",)
+LARGE = ("io_uring_sqe", "io_uring_zc", "io_uring_bundle")
 DATAGRAM = 1200  # of QUIC
 
 ROWS = {
@@ -33,16 +34,16 @@ ROWS = {
     "echo50x1k": NetRow("round trips of 1 KiB on 50 connections", "echo", 50, 1024, variants=("io_uring_sqe",), reach=ECHO),
     "echo1000x1k": NetRow("round trips of 1 KiB on 1,000 connections", "echo", 1000, 1024, variants=("io_uring_sqe",),
                           reach=ECHO),
-    "echo50x16k": NetRow("round trips of 16 KiB on 50 connections", "echo", 50, 16 * 1024, variants=("io_uring_sqe",),
+    "echo50x16k": NetRow("round trips of 16 KiB on 50 connections", "echo", 50, 16 * 1024, variants=LARGE,
                          reach=ECHO),
-    "echo1000x16k": NetRow("round trips of 16 KiB on 1,000 connections", "echo", 1000, 16 * 1024, variants=("io_uring_sqe",),
+    "echo1000x16k": NetRow("round trips of 16 KiB on 1,000 connections", "echo", 1000, 16 * 1024, variants=LARGE,
                            reach=ECHO),
     "pipelined50x64": NetRow("messages of 64 B answered one by one, 64 under way on each of 50 connections", "pipelined", 50, 64,
                              depth=64, variants=BATCHED, reach=AHEAD),
     "sink4x64": NetRow("messages of 64 B taken one by one from 4 connections", "sink", 4, 64, variants=BATCHED, reach=AHEAD),
-    "sink4x64k": NetRow("messages of 64 KiB from 4 connections", "sink", 4, 64 * 1024, reach=AHEAD),
+    "sink4x64k": NetRow("messages of 64 KiB from 4 connections", "sink", 4, 64 * 1024, variants=("io_uring_bundle",), reach=AHEAD),
     "source4x64": NetRow("messages of 64 B written one by one to 4 connections", "source", 4, 64, variants=BATCHED, reach=AHEAD),
-    "source4x64k": NetRow("messages of 64 KiB to 4 connections", "source", 4, 64 * 1024, reach=AHEAD),
+    "source4x64k": NetRow("messages of 64 KiB to 4 connections", "source", 4, 64 * 1024, variants=("io_uring_zc",), reach=AHEAD),
     "accept50": NetRow("connect, one request, close; 50 at once", "accept", 50, reach=AHEAD),
     "forward50x1k": NetRow("round trips of 1 KiB through a port forwarder, 50 connections", "forward", 50, 1024,
                            load="forward_echo", variants=("epoll_copy",), reach=AHEAD),

@@ -6,7 +6,9 @@ static struct io_uring_buf_ring *buffers;
 static unsigned char *buffer_memory;
 static struct connection *starved; /* those whose receive ended because no buffer was left */
 static struct piece *free_pieces;
-static bool send_by_ring;
+static unsigned short order[URING_BUFFERS]; /* the buffers as they stand in the ring, which a bundle uses up in turn */
+static unsigned order_head, order_tail;
+static bool send_by_ring, send_without_copy, receive_bundles;
 static void (*after_batch)(void);
 
 struct listener {
@@ -40,6 +42,7 @@ void uring_give_back(int buffer)
     io_uring_buf_ring_add(buffers, uring_buffer(buffer), URING_BUFFER_SIZE, (unsigned short)buffer,
                           io_uring_buf_ring_mask(URING_BUFFERS), 0);
     io_uring_buf_ring_advance(buffers, 1);
+    order[order_tail++ % URING_BUFFERS] = (unsigned short)buffer;
     if (starved) {
         struct connection *connection = starved;
         starved = connection->next_starved;
@@ -53,6 +56,8 @@ void uring_receive(struct connection *connection)
     io_uring_prep_recv_multishot(sqe, connection->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = URING_GROUP;
+    if (receive_bundles)
+        sqe->ioprio |= URING_BUNDLE;
     io_uring_sqe_set_data(sqe, &connection->receive);
     connection->receiving = true;
 }
@@ -64,6 +69,19 @@ void uring_maybe_close(struct connection *connection)
     close(connection->fd);
     free(connection->carry);
     free(connection);
+}
+
+/* `left` bytes, in one buffer or in several that stand behind each other in the ring. */
+static void take_all(struct connection *connection, size_t left, int buffer)
+{
+    if (order[order_head % URING_BUFFERS] != buffer)
+        exit(1);
+    while (left > 0) {
+        size_t count = left < URING_BUFFER_SIZE ? left : URING_BUFFER_SIZE;
+        buffer = order[order_head++ % URING_BUFFERS];
+        left -= count;
+        connection->take(connection, uring_buffer(buffer), count, buffer);
+    }
 }
 
 static void received(struct op *op, int result, unsigned flags)
@@ -82,19 +100,38 @@ static void received(struct op *op, int result, unsigned flags)
         uring_maybe_close(connection);
         return;
     }
-    int buffer = (int)(flags >> IORING_CQE_BUFFER_SHIFT);
-    connection->take(connection, uring_buffer(buffer), (size_t)result, buffer);
+    take_all(connection, (size_t)result, (int)(flags >> IORING_CQE_BUFFER_SHIFT));
     if (!connection->receiving)
         uring_receive(connection);
+}
+
+void uring_prepare_send(struct connection *connection, const unsigned char *bytes, size_t count)
+{
+    struct io_uring_sqe *sqe = uring_sqe();
+    if (send_without_copy)
+        io_uring_prep_send_zc(sqe, connection->fd, bytes, count, MSG_WAITALL, 0);
+    else
+        io_uring_prep_send(sqe, connection->fd, bytes, count, MSG_WAITALL);
+    io_uring_sqe_set_data(sqe, &connection->send);
+    connection->sending = true;
+}
+
+bool uring_send_ended(struct connection *connection, int *result, unsigned flags)
+{
+    if (flags & IORING_CQE_F_MORE) {
+        connection->taken = *result;
+        return false;
+    }
+    if (flags & IORING_CQE_F_NOTIF)
+        *result = connection->taken;
+    connection->sending = false;
+    return true;
 }
 
 static void send_first(struct connection *connection)
 {
     struct piece *piece = connection->first;
-    struct io_uring_sqe *sqe = uring_sqe();
-    io_uring_prep_send(sqe, connection->fd, piece->bytes + piece->sent, piece->size - piece->sent, MSG_WAITALL);
-    io_uring_sqe_set_data(sqe, &connection->send);
-    connection->sending = true;
+    uring_prepare_send(connection, piece->bytes + piece->sent, piece->size - piece->sent);
 }
 
 static void drop_first(struct connection *connection)
@@ -113,9 +150,9 @@ static void drop_first(struct connection *connection)
 
 static void sent(struct op *op, int result, unsigned flags)
 {
-    (void)flags;
     struct connection *connection = (struct connection *)(void *)((char *)op - offsetof(struct connection, send));
-    connection->sending = false;
+    if (!uring_send_ended(connection, &result, flags))
+        return;
     if (result < 0) {
         while (connection->first)
             drop_first(connection);
@@ -267,8 +304,10 @@ int main(int argc, char **argv)
                  {"udp_echo", uring_udp_echo}, {"udp_sink", uring_udp_sink}};
     if (argc != 4 || strcmp(argv[1], "serve") != 0)
         return fprintf(stderr, "usage: %s serve MODE PORT\n", argv[0]), 2;
-    const char *send = getenv("BENCH_SEND");
-    send_by_ring = send && strcmp(send, "sqe") == 0;
+    const char *send = getenv("BENCH_SEND"), *receive = getenv("BENCH_RECEIVE");
+    send_without_copy = send && strcmp(send, "zc") == 0;
+    send_by_ring = send_without_copy || (send && strcmp(send, "sqe") == 0);
+    receive_bundles = receive && strcmp(receive, "bundle") == 0;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (strcmp(modes[i].name, argv[2]) == 0) {
             open_ring();

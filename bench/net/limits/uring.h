@@ -1,6 +1,7 @@
 /*
  * The hand-written io_uring server: one ring with DEFER_TASKRUN, multishot accept and receive, one ring of provided
- * buffers, sends tried by a plain system call first (or always by the ring, BENCH_SEND=sqe). A lower bound, no product.
+ * buffers (several of them for one completion: BENCH_RECEIVE=bundle), sends tried by a plain system call first (or
+ * always by the ring, BENCH_SEND=sqe, and without copying, BENCH_SEND=zc). A lower bound, no product.
  */
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <liburing.h>
 #include <stddef.h>
 
+enum { URING_BUNDLE = 1 << 4 }; /* IORING_RECVSEND_BUNDLE, of kernel 6.10 */
 enum { URING_ENTRIES = 4096, URING_BUFFERS = 2048, URING_BUFFER_SIZE = 16 * 1024, URING_GROUP = 1 };
 
 /* What a completion names. */
@@ -32,6 +34,7 @@ struct connection {
     struct op receive, send;
     int fd;
     bool receiving, sending, ended;
+    int taken; /* of a send without a copy: its result, until the kernel has let go of the bytes */
     struct piece *first, **last;
     void (*take)(struct connection *self, unsigned char *bytes, size_t count, int buffer); /* owns the buffer */
     void (*end)(struct connection *self); /* the peer has ended its stream; NULL: nothing to be said */
@@ -51,6 +54,12 @@ void uring_give_back(int buffer);
 void uring_send(struct connection *connection, unsigned char *bytes, size_t count,
                 int buffer); /* -1: copies what is left */
 void uring_maybe_close(struct connection *connection);
+
+/* A send of the connection in the ring, `sending` from now on. */
+void uring_prepare_send(struct connection *connection, const unsigned char *bytes, size_t count);
+
+/* What a completion of `send` means. False: the kernel still has the bytes, another completion follows. */
+bool uring_send_ended(struct connection *connection, int *result, unsigned flags);
 
 typedef void uring_mode(int port);
 uring_mode uring_echo, uring_pipelined, uring_sink, uring_source, uring_accept, uring_udp_echo, uring_udp_sink;

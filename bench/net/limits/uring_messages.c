@@ -71,17 +71,14 @@ static void source_sent(struct op *op, int result, unsigned flags);
 
 static void source_send(struct connection *self)
 {
-    struct io_uring_sqe *sqe = uring_sqe();
-    io_uring_prep_send(sqe, self->fd, output + self->partial, NET_CHUNK, MSG_WAITALL);
-    io_uring_sqe_set_data(sqe, &self->send);
-    self->sending = true;
+    uring_prepare_send(self, output + self->partial, NET_CHUNK);
 }
 
 static void source_sent(struct op *op, int result, unsigned flags)
 {
-    (void)flags;
     struct connection *self = (struct connection *)(void *)((char *)op - offsetof(struct connection, send));
-    self->sending = false;
+    if (!uring_send_ended(self, &result, flags))
+        return;
     if (result < 0) {
         self->ended = true;
         shutdown(self->fd, SHUT_RDWR);

@@ -180,11 +180,16 @@ static void source_written(uv_write_t *request, int status)
         peer_close(self);
 }
 
+/* As one who writes little messages with libuv does: each is copied behind the others, and a chunk of them is sent. */
 static void source_send(struct peer *self)
 {
     uv_write_t *request = bench_need(malloc(sizeof *request));
-    size_t size = NET_CHUNK / self->size * self->size;
-    uv_buf_t buffer = uv_buf_init(output, (unsigned)(size ? size : self->size));
+    size_t used = 0;
+    do {
+        memcpy(self->carry + used, output, self->size);
+        used += self->size;
+    } while (used + self->size <= NET_CHUNK);
+    uv_buf_t buffer = uv_buf_init((char *)self->carry, (unsigned)used);
     request->data = self;
     uv_write(request, (uv_stream_t *)&self->tcp, &buffer, 1, source_written);
 }
@@ -193,8 +198,10 @@ static void source_take(struct peer *self, char *bytes, size_t count)
 {
     (void)count;
     take_header(self, bytes);
-    for (size_t i = 0; i < sizeof output; i++)
-        output[i] = (char)(i % self->size);
+    for (size_t i = 0; i < self->size; i++)
+        output[i] = (char)i;
+    free(self->carry);
+    self->carry = bench_need(malloc(NET_CHUNK));
     source_send(self);
 }
 
