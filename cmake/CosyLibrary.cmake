@@ -39,7 +39,7 @@ function(cosy_library target kind)
     # Places of the library in tracebacks: src/flow/timeout.c, not the path of whoever built it.
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>"
         "$<$<COMPILE_LANGUAGE:C>:${COSY_WARNINGS}>"
-        "$<$<COMPILE_LANGUAGE:C>:-fno-semantic-interposition;-ftls-model=initial-exec>"
+        "$<$<COMPILE_LANGUAGE:C>:-fno-semantic-interposition;-ftls-model=initial-exec;${COSY_LIBRARY_CODEGEN}>"
         PUBLIC "$<$<COMPILE_LANGUAGE:C>:${COSY_USER_C_ERRORS}>" "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_CODEGEN}>"
         INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${COSY_USER_FRAMES}>")
     target_link_libraries(${target} PRIVATE ${COSY_LINK_LIBRARIES} PUBLIC Threads::Threads)

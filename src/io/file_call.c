@@ -75,6 +75,7 @@ static int run_in_kernel(struct cosy_task *me, struct cosy_file_op *op, bool shi
     bool cancelled = false;
     do {
         op->data = &wait.told;
+        cosy_ready_prefetch(loop);
         int result = loop->sys->ops->submit(loop->sys, op);
         if (result < 0)
             return result;
@@ -135,8 +136,8 @@ static void simulate_call(void *call)
     make_call(call);
 }
 
-/* The pool's own error when it was not called. */
-static void run_in_pool(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
+/* The pool's own error when it was not called. Apart, so that the kernel's way has a small frame. */
+static __attribute__((noinline)) void run_in_pool(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
 {
     struct pool_call call = {.op = op};
     int result = cosy_loop_is_simulated(me->future.loop) && !waits_for_others(op)

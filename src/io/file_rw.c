@@ -24,22 +24,31 @@ enum {
     CROWD = 4,                /* measured: fewer reads do not pay for the way through the kernel's queue */
 };
 
-/* Whether as many stand in the ready queue, the mark of the turn's end included; a few of those behind a joint may
- * count for none. */
-static bool is_crowded(const struct cosy_loop *loop)
+/* Whether as many stand in the ready queue, the mark of the turn's end included. One that goes round the end of its
+ * array counts as long. */
+static inline bool is_crowded(const struct cosy_loop *loop)
 {
-    for (int i = 0; i < CROWD; i++)
-        if (loop->head + i == loop->tail || loop->head[i] == &loop->ready.joint)
-            return false;
-    return true;
+    return (size_t)(loop->tail - loop->head) >= CROWD;
 }
 
 /* Whether a read is likely to be one of several in this turn, all of which the kernel has at hand. */
-static bool goes_with_others(const struct cosy_file *file, const struct cosy_file_op *op, size_t size)
+static inline bool goes_with_others(const struct cosy_file *file, const struct cosy_file_op *op, size_t size)
 {
     const struct cosy_loop *loop = file->loop;
     return file->at_hand && size <= SMALL && op->kind == COSY_FILE_READ && loop->sys->ops->submit &&
            ((loop->file_ops > 0 && loop->file_turn == cosy_loop_turns(loop)) || is_crowded(loop));
+}
+
+/* A read or a write. Other fields say nothing about it, and are not even cleared: that would take longer. */
+static inline void set_up(struct cosy_file_op *op, const struct cosy_file *file, enum cosy_file_op_kind kind,
+                          const struct iovec *parts, int count, int64_t offset)
+{
+    op->kind = (uint8_t)kind;
+    op->fd = file->fd;
+    op->path = file->path;
+    op->parts = parts;
+    op->count = count;
+    op->offset = offset;
 }
 
 static bool may_try(struct cosy_file *file, int side)
@@ -149,12 +158,8 @@ cosy_async int64_t cosy_file_read(cosy_file *file, void *buffer, size_t size)
     if (!me)
         return error;
     struct iovec part = {.iov_base = buffer};
-    struct cosy_file_op op = {.kind = COSY_FILE_READ,
-                              .fd = file->fd,
-                              .path = file->path,
-                              .parts = &part,
-                              .count = 1,
-                              .offset = file->position};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_READ, &part, 1, file->position);
     size_t done = run_all(file, me, &op, &part, size, &error);
     if (file->position >= 0)
         file->position += (int64_t)done;
@@ -169,12 +174,8 @@ cosy_async int cosy_file_write(cosy_file *file, const void *data, size_t size)
     if (!me)
         return error;
     struct iovec part = {.iov_base = (void *)(uintptr_t)data};
-    struct cosy_file_op op = {.kind = COSY_FILE_WRITE,
-                              .fd = file->fd,
-                              .path = file->path,
-                              .parts = &part,
-                              .count = 1,
-                              .offset = file->position};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_WRITE, &part, 1, file->position);
     size_t done = run_all(file, me, &op, &part, size, &error);
     if (file->position >= 0)
         file->position += (int64_t)done;
@@ -195,8 +196,8 @@ cosy_async int64_t cosy_file_pread(cosy_file *file, void *buffer, size_t size, i
     if (!me)
         return error;
     struct iovec part = {.iov_base = buffer};
-    struct cosy_file_op op = {
-        .kind = COSY_FILE_READ, .fd = file->fd, .path = file->path, .parts = &part, .count = 1, .offset = offset};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_READ, &part, 1, offset);
     size_t done = 0;
     error = check_offset(file, offset);
     if (!error)
@@ -211,8 +212,8 @@ cosy_async int cosy_file_pwrite(cosy_file *file, const void *data, size_t size, 
     if (!me)
         return error;
     struct iovec part = {.iov_base = (void *)(uintptr_t)data};
-    struct cosy_file_op op = {
-        .kind = COSY_FILE_WRITE, .fd = file->fd, .path = file->path, .parts = &part, .count = 1, .offset = offset};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_WRITE, &part, 1, offset);
     error = check_offset(file, offset);
     if (!error)
         run_all(file, me, &op, &part, size, &error);
@@ -242,8 +243,8 @@ cosy_async int64_t cosy_file_preadv(cosy_file *file, const struct iovec *parts, 
                                         : cosy_file_enter(file, "cosy_file_preadv", &error);
     if (!me)
         return error;
-    struct cosy_file_op op = {
-        .kind = COSY_FILE_READ, .fd = file->fd, .path = file->path, .parts = parts, .count = count, .offset = offset};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_READ, parts, count, offset);
     return cosy_file_told(file, "reading", run_parts(file, me, &op));
 }
 
@@ -254,8 +255,8 @@ cosy_async int64_t cosy_file_pwritev(cosy_file *file, const struct iovec *parts,
                                         : cosy_file_enter(file, "cosy_file_pwritev", &error);
     if (!me)
         return error;
-    struct cosy_file_op op = {
-        .kind = COSY_FILE_WRITE, .fd = file->fd, .path = file->path, .parts = parts, .count = count, .offset = offset};
+    struct cosy_file_op op;
+    set_up(&op, file, COSY_FILE_WRITE, parts, count, offset);
     return cosy_file_told(file, "writing", run_parts(file, me, &op));
 }
 

@@ -360,7 +360,7 @@ static int prepare_files(struct uring *self)
         io_uring_sqe_set_data64(sqe, CANCEL_TOKEN);
     }
     while (!error && !cosy_list_empty(&files->due) && (error = next_entry(self, &sqe)) == 0)
-        cosy_uring_ops_send(files, sqe);
+        cosy_uring_ops_send_due(files, sqe);
     return error;
 }
 
@@ -826,9 +826,16 @@ static int uring_submit(struct cosy_sys *sys, struct cosy_file_op *op)
     if (unlikely(!self->files.probed) && self->ring_open)
         cosy_uring_ops_probe(&self->files, &self->ring);
     error = cosy_uring_ops_add(&self->files, op);
-    if (!error)
-        arm_if_embedded(self);
-    return error;
+    if (error)
+        return error;
+    /* At once, as long as it is in the processor's near memory; the kernel is told at the next wait(). */
+    struct io_uring_sqe *sqe = self->owner == this_thread() ? io_uring_get_sqe(&self->ring) : NULL;
+    if (likely(sqe != NULL))
+        cosy_uring_ops_send(&self->files, op, sqe);
+    else
+        cosy_uring_ops_put_off(&self->files, op);
+    arm_if_embedded(self);
+    return 0;
 }
 
 static void uring_cancel_op(struct cosy_sys *sys, struct cosy_file_op *op)

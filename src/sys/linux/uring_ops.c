@@ -22,6 +22,7 @@ void cosy_uring_ops_init(struct cosy_uring_ops *ops)
     cosy_list_init(&ops->due);
     cosy_list_init(&ops->cancels);
     cosy_list_init(&ops->ended);
+    ops->on_valgrind = RUNNING_ON_VALGRIND;
 }
 
 void cosy_uring_ops_clear(struct cosy_uring_ops *ops)
@@ -65,15 +66,20 @@ int cosy_uring_ops_add(struct cosy_uring_ops *ops, struct cosy_file_op *op)
 {
     if (op->kind >= COSY_FILE_IN_RING || !(ops->known & 1u << op->kind))
         return -ENOTSUP;
-    int error = ops->spare_count == 0 ? grow(ops) : 0;
+    int error = unlikely(ops->spare_count == 0) ? grow(ops) : 0;
     if (error)
         return error;
     op->slot = ops->spare[--ops->spare_count];
     ops->slots[op->slot] = op;
     op->cancelled = false;
+    cosy_list_init(&op->link);
+    return 0;
+}
+
+void cosy_uring_ops_put_off(struct cosy_uring_ops *ops, struct cosy_file_op *op)
+{
     op->step = COSY_FILE_OP_DUE;
     cosy_list_append(&ops->due, &op->link);
-    return 0;
 }
 
 static uint64_t token_of(const struct cosy_file_op *op)
@@ -135,11 +141,19 @@ static void prepare(struct io_uring_sqe *sqe, const struct cosy_file_op *op)
     }
 }
 
-void cosy_uring_ops_send(struct cosy_uring_ops *ops, struct io_uring_sqe *sqe)
+void cosy_uring_ops_send_due(struct cosy_uring_ops *ops, struct io_uring_sqe *sqe)
 {
     struct cosy_file_op *op = container_of(ops->due.next, struct cosy_file_op, link);
     cosy_list_remove(&op->link);
-    prepare(sqe, op);
+    cosy_uring_ops_send(ops, op, sqe);
+}
+
+void cosy_uring_ops_send(struct cosy_uring_ops *ops, struct cosy_file_op *op, struct io_uring_sqe *sqe)
+{
+    if (likely(op->kind <= COSY_FILE_WRITE))
+        prepare_transfer(sqe, op);
+    else
+        prepare(sqe, op);
     io_uring_sqe_set_data64(sqe, token_of(op));
     op->step = COSY_FILE_OP_SENT;
     ops->sent++;
@@ -154,7 +168,8 @@ void cosy_uring_ops_send_cancel(struct cosy_uring_ops *ops, struct io_uring_sqe 
 
 static void end(struct cosy_uring_ops *ops, struct cosy_file_op *op, int64_t result)
 {
-    cosy_list_remove(&op->link);
+    if (unlikely(op->link.next != &op->link)) /* `due`, or `cancels` */
+        cosy_list_remove(&op->link);
     ops->spare[ops->spare_count++] = op->slot;
     ops->slots[op->slot] = NULL;
     op->result = result;
@@ -182,7 +197,8 @@ bool cosy_uring_ops_completed(struct cosy_uring_ops *ops, const struct io_uring_
     struct cosy_file_op *op = ops->slots[cqe->user_data >> 32];
     ops->sent--;
     end(ops, op, cqe->res);
-    tell_tool(op);
+    if (unlikely(ops->on_valgrind))
+        tell_tool(op);
     return true;
 }
 

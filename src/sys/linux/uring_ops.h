@@ -1,7 +1,8 @@
 /* uring_ops.h - operations on files in a ring: which there are, and how each becomes an entry of the submission queue.
  *
  * Invariants
- *  - An operation is on `due` until it is in the submission queue, then in `slots` under its number, then on `ended`
+ *  - An operation goes into the submission queue at once, or is on `due` until it is there (the queue is full, or
+ * another thread's), then in `slots` under its number, then on `ended`
  * until it is reported.
  *  - One in `slots` whose early end is wanted is on `cancels` until its cancel is in the submission queue. The queue is
  * first in, first out: a cancel is taken before whatever uses the slot next.
@@ -23,7 +24,7 @@ struct cosy_uring_ops {
     uint32_t *spare; /* numbers of free slots: spare_count of them */
     uint32_t room, spare_count, sent;
     uint32_t known; /* bits: the kinds that this kernel has */
-    bool probed;
+    bool probed, on_valgrind;
 };
 
 void cosy_uring_ops_init(struct cosy_uring_ops *ops);
@@ -32,10 +33,14 @@ void cosy_uring_ops_clear(struct cosy_uring_ops *ops); /* nothing is sent any mo
 /* Asks the ring, once, what it has. */
 void cosy_uring_ops_probe(struct cosy_uring_ops *ops, struct io_uring *ring);
 
-/* A new operation, due. -ENOTSUP, -ENOMEM. */
+/* A new operation: it is to be sent, or put off, next. -ENOTSUP, -ENOMEM. */
 int cosy_uring_ops_add(struct cosy_uring_ops *ops, struct cosy_file_op *op);
+/* It becomes this entry. */
+void cosy_uring_ops_send(struct cosy_uring_ops *ops, struct cosy_file_op *op, struct io_uring_sqe *sqe);
+/* It is due. */
+void cosy_uring_ops_put_off(struct cosy_uring_ops *ops, struct cosy_file_op *op);
 /* The first that is due becomes this entry. */
-void cosy_uring_ops_send(struct cosy_uring_ops *ops, struct io_uring_sqe *sqe);
+void cosy_uring_ops_send_due(struct cosy_uring_ops *ops, struct io_uring_sqe *sqe);
 /* The first cancel becomes this entry, but for its user_data. */
 void cosy_uring_ops_send_cancel(struct cosy_uring_ops *ops, struct io_uring_sqe *sqe);
 /* A completion: true when it was an operation's. */
