@@ -111,18 +111,11 @@ int cosy_file_adopt(int fd, const char *name, cosy_file **ret_file)
 
 /* ---- calls under way ---- */
 
-struct cosy_task *cosy_file_enter(struct cosy_file *file, const char *what, int *ret_error)
+/* Why a call may not begin. */
+cosy_cold int cosy_file_refuse(const struct cosy_file *file, const char *what)
 {
     struct cosy_task *me = cosy_task_or_complain(what);
-    *ret_error = !me                             ? -COSY_ENOTASK
-                 : !file                         ? -EINVAL
-                 : me->future.loop != file->loop ? -COSY_EOTHERLOOP
-                 : file->closed                  ? -EBADF
-                                                 : 0;
-    if (*ret_error)
-        return NULL;
-    file->users++;
-    return me;
+    return !me ? -COSY_ENOTASK : !file ? -EINVAL : me->future.loop != file->loop ? -COSY_EOTHERLOOP : -EBADF;
 }
 
 struct cosy_task *cosy_file_enter_alone(struct cosy_file *file, const char *what, int *ret_error)
@@ -144,7 +137,7 @@ void cosy_file_leave_alone(struct cosy_file *file)
     cosy_file_leave(file);
 }
 
-int64_t cosy_file_told(struct cosy_file *file, const char *doing, int64_t result)
+int64_t cosy_file_told_(struct cosy_file *file, const char *doing, int64_t result)
 {
     if (result < 0)
         cosy_file_fail(doing, file->path, (int)result);

@@ -39,15 +39,33 @@ int cosy_file_set_up(struct cosy_file *file, int fd, int flags);
 /* Frees what has no descriptor. */
 void cosy_file_discard(struct cosy_file *file);
 
+int cosy_file_refuse(const struct cosy_file *file, const char *what);
+
 /* A call begins: the running task, or NULL and *ret_error. */
-struct cosy_task *cosy_file_enter(struct cosy_file *file, const char *what, int *ret_error);
+static inline struct cosy_task *cosy_file_enter(struct cosy_file *file, const char *what, int *ret_error)
+{
+    struct cosy_task *me = cosy_task_here();
+    if (unlikely(!me || !file || me->future.loop != file->loop || file->closed)) {
+        *ret_error = cosy_file_refuse(file, what);
+        return NULL;
+    }
+    file->users++;
+    return me;
+}
 void cosy_file_leave(struct cosy_file *file); /* may free it */
 /* The same for a call at the position: -EBUSY. */
 struct cosy_task *cosy_file_enter_alone(struct cosy_file *file, const char *what, int *ret_error);
 void cosy_file_leave_alone(struct cosy_file *file);
 
-/* Fails about an open file, leaves it, and returns the error. */
-int64_t cosy_file_told(struct cosy_file *file, const char *doing, int64_t result);
+/* Leaves the file and returns the result. An error is told as one of the open file. */
+int64_t cosy_file_told_(struct cosy_file *file, const char *doing, int64_t result);
+static inline int64_t cosy_file_told(struct cosy_file *file, const char *doing, int64_t result)
+{
+    if (unlikely(result < 0 || file->closed))
+        return cosy_file_told_(file, doing, result);
+    file->users--;
+    return result;
+}
 
 /* DIRECTORY/PREFIXxxxxxxxxxxxx with letters of chance, to be freed; NULL without memory. directory NULL: $TMPDIR or
  * /tmp; prefix NULL: "cosy-". Any thread. */

@@ -125,6 +125,8 @@ static size_t run_all(struct cosy_file *file, struct cosy_task *me, struct cosy_
     *ret_error = 0;
     while (done < size) {
         int64_t result = run_part(file, me, op, part, size - done);
+        if (likely(result == (int64_t)(size - done)))
+            return size;
         if (result == 0 && op->kind == COSY_FILE_WRITE)
             result = -EIO;
         if (result <= 0) {

@@ -79,7 +79,7 @@ struct uring {
     uint64_t *cancels;
     int *closing;
     uint32_t cancel_count, closing_count, cancel_room; /* cancel_room: of both */
-    struct cosy_watch *found[BATCH]; /* whose events wait() is about to report */
+    struct cosy_watch *found[BATCH];                   /* whose events wait() is about to report */
     struct pollfd fresh[BATCH];
 };
 

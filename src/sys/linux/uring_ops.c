@@ -43,7 +43,7 @@ void cosy_uring_ops_probe(struct cosy_uring_ops *ops, struct io_uring *ring)
     io_uring_free_probe(probe);
 }
 
-static int grow(struct cosy_uring_ops *ops)
+int cosy_uring_ops_grow(struct cosy_uring_ops *ops)
 {
     uint32_t room = ops->room ? 2 * ops->room : 16;
     struct cosy_file_op **slots = cosy_heap_resize(ops->slots, room * sizeof(*slots));
@@ -59,20 +59,6 @@ static int grow(struct cosy_uring_ops *ops)
         ops->spare[ops->spare_count++] = room;
     }
     ops->room = ops->room ? 2 * ops->room : 16;
-    return 0;
-}
-
-int cosy_uring_ops_add(struct cosy_uring_ops *ops, struct cosy_file_op *op)
-{
-    if (op->kind >= COSY_FILE_IN_RING || !(ops->known & 1u << op->kind))
-        return -ENOTSUP;
-    int error = unlikely(ops->spare_count == 0) ? grow(ops) : 0;
-    if (error)
-        return error;
-    op->slot = ops->spare[--ops->spare_count];
-    ops->slots[op->slot] = op;
-    op->cancelled = false;
-    cosy_list_init(&op->link);
     return 0;
 }
 

@@ -33,8 +33,22 @@ void cosy_uring_ops_clear(struct cosy_uring_ops *ops); /* nothing is sent any mo
 /* Asks the ring, once, what it has. */
 void cosy_uring_ops_probe(struct cosy_uring_ops *ops, struct io_uring *ring);
 
+int cosy_uring_ops_grow(struct cosy_uring_ops *ops); /* more slots; 0 or -ENOMEM */
+
 /* A new operation: it is to be sent, or put off, next. -ENOTSUP, -ENOMEM. */
-int cosy_uring_ops_add(struct cosy_uring_ops *ops, struct cosy_file_op *op);
+static inline int cosy_uring_ops_add(struct cosy_uring_ops *ops, struct cosy_file_op *op)
+{
+    if (op->kind >= COSY_FILE_IN_RING || !(ops->known & 1u << op->kind))
+        return -ENOTSUP;
+    int error = unlikely(ops->spare_count == 0) ? cosy_uring_ops_grow(ops) : 0;
+    if (error)
+        return error;
+    op->slot = ops->spare[--ops->spare_count];
+    ops->slots[op->slot] = op;
+    op->cancelled = false;
+    cosy_list_init(&op->link);
+    return 0;
+}
 /* It becomes this entry. */
 void cosy_uring_ops_send(struct cosy_uring_ops *ops, struct cosy_file_op *op, struct io_uring_sqe *sqe);
 /* It is due. */
