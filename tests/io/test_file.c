@@ -199,6 +199,28 @@ FILE_TEST(small_reads_of_many_tasks_go_to_the_kernel_together)
     return 0;
 }
 
+enum { MANY = 600, LITTLE = 100 }; /* more than a queue of the kernel has places */
+
+cosy_async static int read_one_of_many(cosy_file *file, const char *expected, int me)
+{
+    char data[LITTLE];
+    ck_assert_int_eq(cosy_file_pread(file, data, sizeof data, me * LITTLE), LITTLE);
+    ck_assert_int_eq(memcmp(data, expected + me * LITTLE, LITTLE), 0);
+    return 0;
+}
+
+FILE_TEST(more_reads_at_once_than_the_kernels_queue_has_places_are_all_done)
+{
+    static char expected[MANY * LITTLE];
+    cosy_scoped(cosy_file) file = NULL;
+    ck_assert_int_eq(cosy_file_open("/proc/self/exe", O_RDONLY, &file), 0);
+    ck_assert_int_eq(cosy_file_pread(file, expected, sizeof expected, 0), sizeof expected);
+    cosy_scoped(cosy_task_group) group = cosy_task_group_open();
+    for (int i = 0; i < MANY; i++)
+        cosy_task_group_create_task(group, read_one_of_many, file, expected, i);
+    return cosy_task_group_wait(group);
+}
+
 /* ---- failures, in words ---- */
 
 FILE_TEST(failures_name_the_path_and_what_was_done)
@@ -395,7 +417,8 @@ FILE_TEST(closing_under_a_call_waits_for_it)
 TESTS_MAIN("io.file", what_is_written_is_read, offsets_leave_the_position_alone, several_pieces_are_one_operation,
            the_position_is_moved_from_all_three_ends, appending_is_at_the_end_whatever_the_position,
            a_file_is_cut_and_grows, much_is_read_and_written_whole, a_file_in_memory_does_not_keep_the_loop_for_itself,
-           small_reads_of_many_tasks_go_to_the_kernel_together, failures_name_the_path_and_what_was_done,
+           small_reads_of_many_tasks_go_to_the_kernel_together,
+           more_reads_at_once_than_the_kernels_queue_has_places_are_all_done, failures_name_the_path_and_what_was_done,
            nonsense_is_refused, rights_are_asked_for, a_full_disk_is_told, a_limit_of_size_is_told,
            a_pipe_has_no_offsets, a_device_gives_what_is_there, an_adopted_file_begins_where_it_stands,
            one_task_at_a_time_at_the_position, closing_under_a_call_waits_for_it)
