@@ -117,26 +117,8 @@ bool cosy_executor_withdraw(struct cosy_executor *executor, struct cosy_job *job
 
 /* ---- threads ---- */
 
-/* Looks for work for some microseconds, without the lock; one thread at a time. */
-static void spin(struct cosy_executor *executor)
-{
-    executor->spinning = true;
-    pthread_mutex_unlock(&executor->lock);
-    cosy_ns end = cosy_sys_real_clock() + executor->spinner.limit;
-    bool found;
-    do {
-        cosy_spin_relax();
-        found = atomic_load_explicit(&executor->queued, memory_order_relaxed) > 0;
-    } while (!found && cosy_sys_real_clock() < end);
-    pthread_mutex_lock(&executor->lock);
-    executor->spinning = false;
-    cosy_spin_done(&executor->spinner, found);
-}
-
 static struct cosy_job *next_job(struct cosy_executor *executor)
 {
-    if (!executor->first && !executor->closing && !executor->spinning && cosy_spin_wanted(&executor->spinner))
-        spin(executor);
     while (!executor->first && !executor->closing) {
         executor->idle++;
         pthread_cond_wait(&executor->work, &executor->lock);
@@ -148,7 +130,37 @@ static struct cosy_job *next_job(struct cosy_executor *executor)
     return job;
 }
 
-/* Locked, and locked again. */
+/* Whether a thread whose job is done is to look for the next one before it sleeps, one thread at a time. Locked. A loop
+ * that looks out for the job's end has its next one ready, mostly. */
+static bool begin_spin(struct cosy_executor *executor, const struct cosy_loop *loop)
+{
+    if (executor->first || executor->closing || executor->spinning || executor->spinner.limit <= 0)
+        return false;
+    if (!atomic_load_explicit(&loop->looks_out, memory_order_relaxed) && !cosy_spin_wanted(&executor->spinner))
+        return false;
+    return executor->spinning = true;
+}
+
+/* Looks for work for some microseconds, without the lock. True: there is some. */
+static bool spin(struct cosy_executor *executor)
+{
+    cosy_ns end = cosy_sys_real_clock() + executor->spinner.limit;
+    bool found;
+    do {
+        cosy_spin_relax();
+        found = atomic_load_explicit(&executor->queued, memory_order_relaxed) > 0;
+    } while (!found && cosy_sys_real_clock() < end);
+    return found;
+}
+
+static void end_spin(struct cosy_executor *executor, bool found)
+{
+    executor->spinning = false;
+    cosy_spin_done(&executor->spinner, found);
+}
+
+/* Locked, and locked again. It counts as looking for the next job before it gives this one back, so that the loop,
+ * which may have another one at once, wakes no thread for that. */
 static void do_job(struct cosy_pool_thread *me, struct cosy_job *job)
 {
     struct cosy_executor *executor = me->executor;
@@ -166,11 +178,15 @@ static void do_job(struct cosy_pool_thread *me, struct cosy_job *job)
         farewells = executor->farewells;
         executor->farewells = NULL;
     }
+    bool spins = begin_spin(executor, job->letter.loop);
     pthread_mutex_unlock(&executor->lock);
     atomic_fetch_add(&cosy_idle_threads, 1);
     cosy_letter_return(&job->letter);
     cosy_farewells_send(farewells);
+    bool found = spins && spin(executor);
     pthread_mutex_lock(&executor->lock);
+    if (spins)
+        end_spin(executor, found);
 }
 
 static void leave_list(struct cosy_pool_thread *me)

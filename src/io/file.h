@@ -25,6 +25,7 @@ struct cosy_file {
     uint8_t misses[2];  /* in a row */
     bool never_try[2];  /* this file does not say what would block */
     bool in_memory;     /* nor does it ever wait */
+    bool writes_wait;   /* it has no way to write but to wait: only a thread can do that, the kernel's or a pool's */
     bool at_hand;       /* what was last tried in place, was read without waiting */
     bool closed, busy, writable, seekable;
     bool whole;   /* a read gives less than it was asked for only at the end */

@@ -1,6 +1,8 @@
 /* file_call.c - tasks that wait for an operation on a file. */
 #include "file_call.h"
 
+#include <fcntl.h>
+
 #include <cosy/task.h>
 #include <cosy/trace.h>
 
@@ -151,9 +153,35 @@ static __attribute__((noinline)) void run_in_pool(struct cosy_task *me, struct c
         cosy_task_keep_cancel(me);
 }
 
+/* What io_uring would give to a thread of its own, which takes longer to wake than one of the pool's that looks for
+ * work: names, and files that may come into being. Not what may take its time, since the pool has few threads. */
+static bool is_quicker_in_pool(const struct cosy_file_op *op)
+{
+    switch ((enum cosy_file_op_kind)op->kind) {
+    case COSY_FILE_STAT:
+    case COSY_FILE_RENAME:
+    case COSY_FILE_UNLINK:
+    case COSY_FILE_MKDIR:
+    case COSY_FILE_SYMLINK:
+    case COSY_FILE_LINK:
+        return true;
+    case COSY_FILE_OPEN:
+        return op->flags & (O_CREAT | O_TRUNC);
+    case COSY_FILE_WRITE:
+        return op->needs_thread;
+    default:
+        return false;
+    }
+}
+
+static bool is_for_kernel(const struct cosy_loop *loop, const struct cosy_file_op *op)
+{
+    return loop->sys->ops->submit && !is_quicker_in_pool(op);
+}
+
 cosy_async int64_t cosy_file_run(struct cosy_task *me, struct cosy_file_op *op, bool shielded)
 {
-    int result = me->future.loop->sys->ops->submit ? run_in_kernel(me, op, shielded) : -ENOTSUP;
+    int result = is_for_kernel(me->future.loop, op) ? run_in_kernel(me, op, shielded) : -ENOTSUP;
     if (result < 0 && (result == -ENOTSUP || shielded))
         run_in_pool(me, op, shielded);
     else if (result < 0)

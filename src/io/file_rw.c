@@ -44,6 +44,7 @@ static inline void set_up(struct cosy_file_op *op, const struct cosy_file *file,
                           const struct iovec *parts, int count, int64_t offset)
 {
     op->kind = (uint8_t)kind;
+    op->needs_thread = false;
     op->fd = file->fd;
     op->path = file->path;
     op->parts = parts;
@@ -75,8 +76,10 @@ static bool had_at_once(struct cosy_file *file, struct cosy_file_op *op, int64_t
         file->untried[side] = (uint8_t)((1u << file->misses[side]) - 2);
         return false;
     }
-    if (result == -EOPNOTSUPP || result == -EINVAL || result == -ENOSYS)
+    if (result == -EOPNOTSUPP || result == -EINVAL || result == -ENOSYS) {
         file->never_try[side] = true;
+        file->writes_wait |= side == 1 && result == -EOPNOTSUPP;
+    }
     if (result < 0)
         return result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS && result != -EINTR;
     file->misses[side] = 0;
@@ -91,6 +94,13 @@ static int give_others_a_turn(const struct cosy_file *file)
     return likely(file->spent <= TURN_BYTES) || file->turn != cosy_loop_turns(file->loop) ? 0 : cosy_yield();
 }
 
+/* By the kernel's queue, or in the pool. */
+static int64_t run_elsewhere(const struct cosy_file *file, struct cosy_task *me, struct cosy_file_op *op)
+{
+    op->needs_thread = file->writes_wait && op->kind == COSY_FILE_WRITE;
+    return cosy_file_run(me, op, false);
+}
+
 static int64_t run_once(struct cosy_file *file, struct cosy_task *me, struct cosy_file_op *op)
 {
     int64_t result = give_others_a_turn(file);
@@ -98,7 +108,7 @@ static int64_t run_once(struct cosy_file *file, struct cosy_task *me, struct cos
         return result;
     if (may_try(file, op->kind == COSY_FILE_WRITE) && had_at_once(file, op, &result))
         return result;
-    return cosy_file_run(me, op, false);
+    return run_elsewhere(file, me, op);
 }
 
 /* One part of what is left. */
@@ -114,7 +124,7 @@ static int64_t run_part(struct cosy_file *file, struct cosy_task *me, struct cos
     if (may_try(file, op->kind == COSY_FILE_WRITE) && had_at_once(file, op, &result))
         return result;
     part->iov_len = left < GIVEN ? left : GIVEN;
-    return cosy_file_run(me, op, false);
+    return run_elsewhere(file, me, op);
 }
 
 /* All of it, or up to the end of the file: how many bytes; *ret_error is what ended it before. */

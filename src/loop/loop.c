@@ -18,7 +18,9 @@
 
 /* How long work may go on without a look at the kernel, and how many turns without a look at the clock. */
 enum { LOOK_AT_KERNEL_NS = 20000, QUICK_STRIDE_NS = 4000, STRIDE_MAX = 63, EVENTS = 128 };
-enum { LETTER_SPIN_NS = 10000 }; /* about what it takes to sleep and be woken */
+/* About what it takes two threads to sleep and be woken. It must be longer than it takes to wake a thread that sleeps:
+ * otherwise each side finds the other one asleep, and neither ever sees that looking out pays. */
+enum { LETTER_SPIN_NS = 50000 };
 enum { DUE_KEPT = 65536 };       /* a larger array of due timers is not kept */
 
 struct cosy_loop_hooks cosy_loop_hooks;
@@ -273,10 +275,12 @@ static void look_out_for_letters(struct cosy_loop *loop, cosy_ns deadline)
     const struct cosy_sys_ops *ops = loop->sys->ops;
     cosy_ns end = ops->now(loop->sys) + LETTER_SPIN_NS;
     bool found;
+    atomic_store_explicit(&loop->looks_out, true, memory_order_relaxed);
     do {
         cosy_spin_relax();
         found = cosy_inbox_pending(loop) || ops->peek(loop->sys);
     } while (!found && ops->now(loop->sys) < (end < deadline ? end : deadline));
+    atomic_store_explicit(&loop->looks_out, false, memory_order_relaxed);
     cosy_spin_done(&loop->letter_spin, found);
 }
 

@@ -118,6 +118,7 @@ struct cosy_loop {
     atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
     struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
     struct cosy_spin letter_spin; /* before sleeping while there are some */
+    atomic_bool looks_out; /* it spins now: what is sent back is answered at once */
     size_t file_ops; /* the floor of io's: operations on files that the kernel makes, and that tasks wait for */
     uint64_t file_turn; /* in which the last of them was begun */
     void *executors;             /* the floor of io's: this loop's own pools of threads */

@@ -47,6 +47,7 @@ enum { COSY_FILE_OP_NEW, COSY_FILE_OP_DUE, COSY_FILE_OP_SENT, COSY_FILE_OP_ENDED
 struct cosy_file_op {
     uint8_t kind;
     uint8_t step;   /* the kernel's: COSY_FILE_OP_... */
+    bool needs_thread; /* the caller's, of a write: the kernel has no other way to make it than in a thread */
     bool cancelled; /* the kernel's: an early end was asked for, and on its list of those to ask for */
     int fd;
     int dir; /* AT_FDCWD, or an open directory */
