@@ -281,7 +281,7 @@ static void look_out_for_letters(struct cosy_loop *loop, cosy_ns deadline)
         found = cosy_inbox_pending(loop) || ops->peek(loop->sys);
     } while (!found && ops->now(loop->sys) < (end < deadline ? end : deadline));
     atomic_store_explicit(&loop->looks_out, false, memory_order_relaxed);
-    cosy_spin_done(&loop->letter_spin, found);
+    cosy_spin_done(&loop->letter_spin, cosy_inbox_pending(loop)); /* what else came does not say that it pays */
 }
 
 static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
