@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 
+enum { BENCH_LINE = 64 }; /* of write_64 */
 enum { BENCH_READ_SIZE = 4096, BENCH_READ_BLOCKS = 16384, BENCH_SMALL_FILE = 4096 };
 
 static char bench_folder[256];

@@ -91,6 +91,8 @@ ROWS = {
                    {"tokio": 100_000, "libuv": 100_000}, (("limit", 1.05), ("tokio", 1), ("libuv", 1), ("go", 1)), cpus=2),
     "read_4k_32": Row("ns", "wall", "the same by 32 tasks", MILLION, {"tokio": 100_000, "libuv": 100_000},
                       (("limit", 1.05), ("tokio", 1), ("libuv", 1), ("go", 1)), cpus=2),
+    "write_64": Row("us", "wall", "a write of 64 B to the end of a file, one after the other", 100_000, {"tokio": 20_000, "libuv": 20_000},
+                    (("tokio", 1), ("libuv", 1)), cpus=2),
     "copy_large": Row("ms", "wall", "a file of 256 MiB copied", 256, None,
                       (("limit", 1.05), ("tokio", 1), ("libuv", 1), ("go", 1)), cpus=2),
     "copy_small": Row("us", "wall", "one of 2,000 files of 4 KiB copied, 4 at a time", 2_000, None,

@@ -1,4 +1,5 @@
-/* read_4k, read_4k_32, copy_large, copy_small: a file in the page cache read at random, and files copied. */
+/* read_4k, read_4k_32, write_64, copy_large, copy_small: a file in the page cache read at random, one that grows by
+ * lines, and files copied. */
 #include "../files.h"
 #include "rows.h"
 
@@ -43,6 +44,31 @@ cosy_async static int measure_reads(const char *name, long size, long depth)
 int cosy_read_row(const char *name, long size)
 {
     return cosy_run(measure_reads, name, size, strcmp(name, "read_4k_32") == 0 ? 32 : 1);
+}
+
+cosy_async static int write_lines(cosy_file *file, long count)
+{
+    char line[BENCH_LINE];
+    memset(line, 'x', sizeof line);
+    while (count-- > 0)
+        cosy_try(cosy_file_write(file, line, sizeof line));
+    return 0;
+}
+
+cosy_async static int measure_writes(const char *name, long size)
+{
+    cosy_scoped(cosy_file) file = NULL;
+    bench_make_folder();
+    cosy_try(cosy_file_open(bench_path("lines", 0), O_WRONLY | O_CREAT, &file));
+    cosy_try(write_lines(file, size / 10 + 1));
+    double start = bench_wall_ns();
+    cosy_try(write_lines(file, size));
+    return bench_print(name, (bench_wall_ns() - start) / 1e3 / (double)size, "us");
+}
+
+int cosy_write_row(const char *name, long size)
+{
+    return cosy_run(measure_writes, name, size);
 }
 
 cosy_async static int measure_copy(const char *name, long size)

@@ -37,6 +37,7 @@ int main(int argc, char **argv)
         {"tls_idle", cosy_tls_idle_row},
         {"read_4k", cosy_read_row},
         {"read_4k_32", cosy_read_row},
+        {"write_64", cosy_write_row},
         {"copy_large", cosy_copy_large_row},
         {"copy_small", cosy_copy_small_row},
     };

@@ -22,4 +22,4 @@ bench_row cosy_job_row, cosy_threadsafe_row, cosy_process_row;
 bench_row cosy_job_row, cosy_threadsafe_row;
 bench_row cosy_names_row;
 bench_row cosy_tls_echo_row, cosy_tls_handshake_row, cosy_tls_idle_row;
-bench_row cosy_read_row, cosy_copy_large_row, cosy_copy_small_row;
+bench_row cosy_read_row, cosy_write_row, cosy_copy_large_row, cosy_copy_small_row;

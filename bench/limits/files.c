@@ -1,5 +1,5 @@
-/* read_4k, read_4k_32, copy_large, copy_small: a loop around io_uring and nothing else; copies by copy_file_range in a
- * plain loop. */
+/* read_4k, read_4k_32, write_64, copy_large, copy_small: a loop around io_uring and nothing else; lines by write, copies
+ * by copy_file_range, in plain loops that wait for no one. */
 #include "../files.h"
 #include "limits.h"
 
@@ -57,6 +57,27 @@ int limit_read_row(const char *name, long size)
     return 0;
 }
 #endif
+
+static void write_lines(int fd, long count)
+{
+    char line[BENCH_LINE];
+    memset(line, 'x', sizeof line);
+    while (count-- > 0)
+        if (write(fd, line, sizeof line) != sizeof line)
+            abort();
+}
+
+int limit_write_row(const char *name, long size)
+{
+    bench_make_folder();
+    int fd = open(bench_path("lines", 0), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    write_lines(fd, size / 10 + 1);
+    double start = bench_wall_ns();
+    write_lines(fd, size);
+    double spent = bench_wall_ns() - start;
+    close(fd);
+    return bench_print(name, spent / 1e3 / (double)size, "us");
+}
 
 static void copy(const char *from, const char *to)
 {

@@ -79,4 +79,4 @@ bench_row limit_process_row, limit_names_row;
 bench_row limit_handover_row, limit_generator_row, limit_queue_row;
 bench_row limit_wake_ring_row, limit_wake_eventfd_row, limit_wake_futex_row, limit_wake_busy_row;
 bench_row limit_tls_echo_row, limit_tls_handshake_row, limit_tls_idle_row;
-bench_row limit_read_row, limit_copy_large_row, limit_copy_small_row;
+bench_row limit_read_row, limit_write_row, limit_copy_large_row, limit_copy_small_row;

@@ -28,6 +28,7 @@ int main(int argc, char **argv)
         {"tls_idle", limit_tls_idle_row},
         {"read_4k", limit_read_row},
         {"read_4k_32", limit_read_row},
+        {"write_64", limit_write_row},
         {"copy_large", limit_copy_large_row},
         {"copy_small", limit_copy_small_row},
     };

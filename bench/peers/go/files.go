@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/bits"
@@ -11,11 +12,12 @@ import (
 	"time"
 )
 
-const blockBytes, blocks, smallFile = 4096, 16384, 4096
+const blockBytes, blocks, smallFile, lineBytes = 4096, 16384, 4096, 64
 
 func init() {
 	syncRows["read_4k"] = rowRead
 	syncRows["read_4k_32"] = rowRead
+	syncRows["write_64"] = rowWrite
 	syncRows["copy_large"] = rowCopyLarge
 	syncRows["copy_small"] = rowCopySmall
 }
@@ -70,6 +72,26 @@ func rowRead(row string, size int) {
 	start := time.Now()
 	readBlocks(file, size, depth)
 	print(row, float64(time.Since(start))/float64(size), "ns")
+}
+
+func writeLines(file *os.File, count int) {
+	line := bytes.Repeat([]byte("x"), lineBytes)
+	for i := 0; i < count; i++ {
+		_, err := file.Write(line)
+		check(err)
+	}
+}
+
+func rowWrite(row string, size int) {
+	folder, err := os.MkdirTemp("", "cosy-bench-")
+	check(err)
+	defer os.RemoveAll(folder)
+	file, err := os.Create(filepath.Join(folder, "lines"))
+	check(err)
+	writeLines(file, size/10+1)
+	start := time.Now()
+	writeLines(file, size)
+	print(row, float64(time.Since(start))/1e3/float64(size), "us")
 }
 
 func copyFile(from, to string) {

@@ -1,4 +1,4 @@
-/* read_4k, read_4k_32, copy_large, copy_small by uv_fs_*. */
+/* read_4k, read_4k_32, write_64, copy_large, copy_small by uv_fs_*. */
 #include "../../files.h"
 #include "files.h"
 
@@ -48,6 +48,38 @@ int uv_read_row(const char *name, long size)
     double start = bench_wall_ns();
     read_all(size, depth);
     return bench_print(name, (bench_wall_ns() - start) / (double)size, "ns");
+}
+
+static long lines_left;
+static char line[BENCH_LINE];
+
+static void line_written(uv_fs_t *request)
+{
+    static uv_buf_t part = {.base = line, .len = sizeof line};
+    if (request->result < 0)
+        abort();
+    uv_fs_req_cleanup(request);
+    if (lines_left-- > 0)
+        uv_fs_write(uv_default_loop(), request, file, &part, 1, -1, line_written);
+}
+
+static void write_lines(long count)
+{
+    static uv_fs_t request;
+    lines_left = count;
+    line_written(&request);
+    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+}
+
+int uv_write_row(const char *name, long size)
+{
+    bench_make_folder();
+    file = open(bench_path("lines", 0), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    memset(line, 'x', sizeof line);
+    write_lines(size / 10 + 1);
+    double start = bench_wall_ns();
+    write_lines(size);
+    return bench_print(name, (bench_wall_ns() - start) / 1e3 / (double)size, "us");
 }
 
 static long next_copy, copies;

@@ -3,4 +3,4 @@
 
 #include "../../bench.h"
 
-bench_row uv_read_row, uv_copy_large_row, uv_copy_small_row;
+bench_row uv_read_row, uv_write_row, uv_copy_large_row, uv_copy_small_row;

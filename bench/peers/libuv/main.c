@@ -301,6 +301,7 @@ int main(int argc, char **argv)
         {"names_ares", look_names_up},
         {"read_4k", uv_read_row},
         {"read_4k_32", uv_read_row},
+        {"write_64", uv_write_row},
         {"copy_large", uv_copy_large_row},
         {"copy_small", uv_copy_small_row},
     };

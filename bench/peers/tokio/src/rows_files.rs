@@ -1,13 +1,15 @@
-//! read_4k, read_4k_32, copy_large, copy_small: tokio has no positioned reads, so that each task has an open file of its own and seeks.
+//! read_4k, read_4k_32, write_64, copy_large, copy_small: tokio has no positioned reads, so that each task has an open file of its own and
+//! seeks. What it writes to a file is written when flush has returned.
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 const READ_SIZE: usize = 4096;
 const READ_BLOCKS: u64 = 16384;
 const SMALL_FILE: usize = 4096;
+const LINE: usize = 64;
 
 struct Folder(PathBuf);
 
@@ -69,6 +71,23 @@ async fn read_row(row: &str, size: u64) -> String {
     format!("{:.6} ns", start.elapsed().as_nanos() as f64 / size as f64)
 }
 
+async fn write_lines(file: &mut tokio::fs::File, count: usize) {
+    let line = [b'x'; LINE];
+    for _ in 0..count {
+        file.write_all(&line).await.unwrap();
+        file.flush().await.unwrap();
+    }
+}
+
+async fn write_row(size: usize) -> String {
+    let folder = Folder::new();
+    let mut file = tokio::fs::File::create(folder.path("lines", 0)).await.unwrap();
+    write_lines(&mut file, size / 10 + 1).await;
+    let start = Instant::now();
+    write_lines(&mut file, size).await;
+    format!("{:.6} us", start.elapsed().as_nanos() as f64 / 1e3 / size as f64)
+}
+
 async fn copy_large(size: usize) -> String {
     let folder = Folder::new();
     make_file(&folder.path("from", 0), size << 20);
@@ -107,6 +126,7 @@ pub fn row(row: &str, size: usize) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match row {
         "read_4k" | "read_4k_32" => Some(runtime.block_on(read_row(row, size as u64))),
+        "write_64" => Some(runtime.block_on(write_row(size))),
         "copy_large" => Some(runtime.block_on(copy_large(size))),
         "copy_small" => Some(runtime.block_on(copy_small(size as u64))),
         _ => None,
