@@ -1,5 +1,5 @@
-/* read_4k, read_4k_32, write_64, copy_large, copy_small: a loop around io_uring and nothing else; lines by write, copies
- * by copy_file_range, in plain loops that wait for no one. */
+/* read_4k, read_4k_32, write_64, copy_large, copy_small: a loop around io_uring and nothing else; lines by write,
+ * copies by copy_file_range, in plain loops that wait for no one. */
 #include "../files.h"
 #include "limits.h"
 
