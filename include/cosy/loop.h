@@ -47,8 +47,8 @@ struct cosy_loop_options {
     uint64_t seed;    /* simulated kernel: of its chance decisions */
     bool shuffle;     /* simulated kernel: run each turn's tasks in an order drawn from the seed */
     cosy_ns spin;     /* look for work this long before sleeping (10 to 20 us pay with quick peers); 0: only while a
-                       * pool has a job of this loop's, for 50 us where there is more than one processor and as long
-                       * as that pays; negative: never */
+                       * pool has a job of this loop's, for 50 us where another processor is left for it and as long as
+                       * that pays; negative: never */
 };
 
 /* ---- life ---- */

@@ -8,8 +8,10 @@ static struct cosy_letter *letter_of(struct cosy_observer *observer)
 
 void cosy_letter_take_back(struct cosy_letter *letter)
 {
-    if (letter->place)
+    if (letter->place) {
         *letter->place = letter->next;
+        letter->loop->letters_out--;
+    }
     if (letter->place && letter->next)
         letter->next->place = letter->place;
     cosy_loop_release(letter->loop);
@@ -39,6 +41,7 @@ void cosy_letter_send(struct cosy_letter *letter, const struct cosy_letter_kind 
     if (letter->next)
         letter->next->place = &letter->next;
     loop->letters = letter;
+    loop->letters_out++;
     loop->has_tasks = true;
     cosy_loop_hold(loop);
 }
@@ -56,6 +59,7 @@ void cosy_letters_let_go(struct cosy_loop *loop)
 {
     struct cosy_letter *letter = loop->letters, *next;
     loop->letters = NULL;
+    loop->letters_out = 0;
     for (; letter; letter = next) {
         next = letter->next;
         letter->place = NULL; /* its neighbours may be freed in other threads from now on */

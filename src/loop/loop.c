@@ -94,7 +94,8 @@ int cosy_loop_new_(cosy_loop **ret_loop, const struct cosy_loop_options *options
     loop->debug = loop->watched = options->debug || environment_wants_debug();
     bool simulated = strcmp(loop->sys->ops->name, "sim") == 0;
     loop->poll_always = simulated; /* so that a run depends on the seed alone, not on how fast it goes */
-    loop->letter_spin.limit = !simulated && options->spin >= 0 && cosy_sys_processors() > 1 ? LETTER_SPIN_NS : 0;
+    loop->processors = cosy_sys_processors();
+    loop->letter_spin.limit = !simulated && options->spin >= 0 && loop->processors > 1 ? LETTER_SPIN_NS : 0;
     loop->shuffle = simulated && options->shuffle ? (options->seed * 2 + 1) * UINT64_C(0x9e3779b97f4a7c15) : 0;
     *ret_loop = loop;
     return 0;
@@ -269,6 +270,12 @@ static cosy_cold int wait_between_hooks(struct cosy_loop *loop, const struct cos
     return n;
 }
 
+/* With more jobs than other processors this one has better things to do than to wait. */
+static inline bool may_look_out(struct cosy_loop *loop)
+{
+    return loop->letters_out < loop->processors && cosy_spin_wanted(&loop->letter_spin);
+}
+
 /* A job of some microseconds is done before this thread would have slept, and its own would have woken it. */
 static void look_out_for_letters(struct cosy_loop *loop, cosy_ns deadline)
 {
@@ -294,7 +301,7 @@ static int ask_kernel(struct cosy_loop *loop, cosy_ns deadline)
     if (unlikely(loop->poll_always))
         cosy_sys_expect_outside(loop->sys, loop->letters != NULL);
     const struct cosy_kernel_hooks *hooks = loop->kernel_hooks;
-    if (loop->letters && deadline > loop->now && !hooks && cosy_spin_wanted(&loop->letter_spin))
+    if (loop->letters && deadline > loop->now && !hooks && may_look_out(loop))
         look_out_for_letters(loop, deadline);
     int n = unlikely(hooks != NULL) ? wait_between_hooks(loop, hooks, deadline, events)
                                     : ops->wait(loop->sys, deadline, events, EVENTS);

@@ -117,7 +117,9 @@ struct cosy_loop {
     bool has_tasks; /* the floor of tasks wants its hooks called */
     atomic_size_t held; /* futures and letters that still point here: the memory stays until they are gone */
     struct cosy_letter *letters; /* the floor of io's: what other threads are to send back */
-    struct cosy_spin letter_spin; /* before sleeping while there are some */
+    unsigned letters_out; /* how many */
+    unsigned processors;
+    struct cosy_spin letter_spin; /* before sleeping while there are some, but not more than other processors */
     atomic_bool looks_out; /* it spins now: what is sent back is answered at once */
     size_t file_ops; /* the floor of io's: operations on files that the kernel makes, and that tasks wait for */
     uint64_t file_turn; /* in which the last of them was begun */
