@@ -217,7 +217,8 @@ static void complain(void *arg)
 
 int cosy_names_refuse(const char *host, const char *service, int code, const char *why)
 {
-    struct complaint complaint = {host ? host : "this machine", service, why, code};
+    const char *what = !host ? "this machine" : *host ? host : "an empty name";
+    struct complaint complaint = {what, service, why, code};
     if (code != -ENOMEM)
         cosy_on_big_stack(complain, &complaint);
     return code;

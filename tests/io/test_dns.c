@@ -209,6 +209,8 @@ TASK_TEST(services_have_names)
     ck_assert_ptr_null(list);
     ck_assert_str_eq(cosy_error_message(-COSY_ENONAME),
                      "looking up 192.0.2.1, service no-such-service: Servname not supported for ai_socktype");
+    ck_assert_int_eq(cosy_getaddrinfo("", "80", &list, .type = SOCK_STREAM), -COSY_ENONAME);
+    ck_assert_str_eq(cosy_error_message(-COSY_ENONAME), "looking up an empty name: Name or service not known");
     return 0;
 }
 
