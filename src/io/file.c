@@ -139,8 +139,9 @@ void cosy_file_leave_alone(struct cosy_file *file)
 
 int64_t cosy_file_told_(struct cosy_file *file, const char *doing, int64_t result)
 {
+    bool read_only = result == -EBADF && !file->writable && strcmp(doing, "writing") == 0;
     if (result < 0)
-        cosy_file_fail(doing, file->path, (int)result);
+        cosy_file_fail_why(doing, file->path, NULL, (int)result, read_only ? "it was opened for reading only" : NULL);
     cosy_file_leave(file);
     return result;
 }

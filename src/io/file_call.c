@@ -213,32 +213,38 @@ cosy_async int64_t cosy_file_job_run(struct cosy_task *me, struct cosy_file_job 
     else if (result == -ECANCELED && job->result != -ECANCELED)
         cosy_task_keep_cancel(me);
     if (job->result < 0)
-        cosy_file_fail_two(job->doing, job->named, job->other, (int)job->result);
+        cosy_file_fail_why(job->doing, job->named, job->other, (int)job->result, job->why);
     return job->result;
 }
 
 /* ---- words ---- */
 
 struct complaint {
-    const char *doing, *path, *other;
+    const char *doing, *path, *other, *why;
     int error;
 };
 
 static void complain(void *arg)
 {
     const struct complaint *it = arg;
+    const char *why = it->why ? it->why : cosy_strerror(it->error);
     if (it->other)
-        cosy_fail(-it->error, "%s %.200s to %.200s: %s", it->doing, it->path, it->other, cosy_strerror(it->error));
+        cosy_fail(-it->error, "%s %.200s to %.200s: %s", it->doing, it->path, it->other, why);
     else
-        cosy_fail(-it->error, "%s %.400s: %s", it->doing, it->path, cosy_strerror(it->error));
+        cosy_fail(-it->error, "%s %.400s: %s", it->doing, it->path, why);
+}
+
+int cosy_file_fail_why(const char *doing, const char *path, const char *other, int error, const char *why)
+{
+    struct complaint complaint = {doing, path, other, why, error};
+    if (error != -ECANCELED && error != -ENOMEM)
+        cosy_on_big_stack(complain, &complaint);
+    return error;
 }
 
 int cosy_file_fail_two(const char *doing, const char *path, const char *other, int error)
 {
-    struct complaint complaint = {doing, path, other, error};
-    if (error != -ECANCELED && error != -ENOMEM)
-        cosy_on_big_stack(complain, &complaint);
-    return error;
+    return cosy_file_fail_why(doing, path, other, error, NULL);
 }
 
 int cosy_file_fail(const char *doing, const char *path, int error)

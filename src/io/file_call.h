@@ -24,6 +24,7 @@ struct cosy_file_job {
     int64_t (*work)(struct cosy_file_job *job);
     int64_t result;
     const char *doing, *named, *other; /* other: NULL, or where to */
+    const char *why;                   /* NULL: what the error's code says */
     bool begun;
 };
 /* The same promise about -ECANCELED. Errors are told: "doing named: why". */
@@ -33,5 +34,7 @@ cosy_async int64_t cosy_file_job_run(struct cosy_task *me, struct cosy_file_job 
  * words. Any stack. */
 int cosy_file_fail(const char *doing, const char *path, int error);
 int cosy_file_fail_two(const char *doing, const char *path, const char *other, int error);
+/* why: other words than the code's; NULL: those. */
+int cosy_file_fail_why(const char *doing, const char *path, const char *other, int error, const char *why);
 
 #endif

@@ -115,8 +115,10 @@ static int open_copy(struct copy_job *it, const struct stat *original)
     int result = it->to < 0 ? it->to : cosy_sys_stat_fd(it->to, &there);
     if (result < 0)
         return result;
-    if (there.st_dev == original->st_dev && there.st_ino == original->st_ino)
+    if (there.st_dev == original->st_dev && there.st_ino == original->st_ino) {
+        it->job.why = "both are the same file";
         return -EINVAL;
+    }
     return S_ISREG(there.st_mode) ? cosy_step_truncate(it->to, 0) : 0;
 }
 
